@@ -1,0 +1,22 @@
+//! The Xen room: what a paravirtualised guest shares with its hypervisor, and the only unsafe code of this loader.
+//!
+//! [`addr`] holds the kinds of address that must never be confused, [`hypervisor`] the safe operations that
+//! drivers are written against, [`shared`] a page that another domain writes at the same time.
+//! Sources: Xen's public headers (`xen/include/public`).
+#![no_std]
+#![expect(
+    unsafe_code,
+    reason = "hypercalls, page tables and shared memory exist only in this room"
+)]
+
+extern crate alloc;
+#[cfg(feature = "fake")]
+extern crate std;
+
+pub mod addr;
+pub mod hypervisor;
+pub mod shared;
+
+pub use addr::{Mfn, Pfn, Virt};
+pub use hypervisor::{Access, DomId, Errno, GrantRef, Hypervisor, Instant, Port};
+pub use shared::SharedPage;

@@ -1,0 +1,1 @@
+//! Scenario tables, guests and corpora for tests under a real Xen.
