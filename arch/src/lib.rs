@@ -13,8 +13,12 @@ extern crate alloc;
 #[cfg(feature = "fake")]
 extern crate std;
 
+pub mod abi;
 pub mod addr;
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod hypervisor;
+pub mod ring;
 pub mod shared;
 
 pub use addr::{Mfn, Pfn, Virt};
