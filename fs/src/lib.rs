@@ -1,9 +1,37 @@
 //! From sectors to files: partitions and file systems, read only, over any [`BlockDevice`].
+//!
+//! A disk becomes files in four steps: a [`BlockDevice`] is wrapped in a [`ReadAhead`], [`partitions`] lists what
+//! is on it, a [`Volume`] is a window on it (a partition or the whole disk), and [`mount`] finds out which file
+//! system the window holds. [`DeviceName`] and [`FileName`] read GRUB's spelling of all this, `(hd0,0)/boot/x`.
+//!
+//! Nothing read from a disk may panic, loop or allocate without bound: all arithmetic on foreign integers is
+//! checked or saturating, and every walk has a limit.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 extern crate alloc;
 
+mod bytes;
+pub mod cache;
+pub mod checksum;
 pub mod device;
+pub mod error;
+mod ext;
+mod fat;
+mod iso;
+pub mod name;
+pub mod partition;
+mod path;
+mod run;
+pub mod tree;
+pub mod volume;
 
+pub use cache::ReadAhead;
 pub use device::{BlockDevice, BlockError, Geometry};
+pub use error::FsError;
+pub use name::{BlockRange, DeviceName, FileName, NameError, Place};
+pub use partition::{Guid, Partition, PartitionType, Table, TableKind, partitions};
+pub use run::block_list;
+pub use tree::{DirEntry, EntryKind, File, FileSystem, Kind, mount};
+pub use volume::Volume;

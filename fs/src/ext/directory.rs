@@ -1,0 +1,180 @@
+//! Directories: blocks of entries, searched from the front.
+//!
+//! The hash tree of large directories is not used: its index blocks look like blocks with one unused entry, and a
+//! search from the front finds everything in few large reads.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use super::inode::{Inode, flags};
+use super::layout::FileLayout;
+use super::superblock::incompat;
+use super::{Core, inline};
+use crate::bytes::{Fields, buffer, size};
+use crate::checksum::crc32c;
+use crate::error::FsError;
+use crate::run::MappedFile;
+use crate::tree::{DirEntry, EntryKind, File, LIST_MAX};
+
+/// The largest directory that is searched: half a million names.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// One entry in use.
+struct Entry<'a> {
+    inode: u32,
+    name: &'a [u8],
+    /// `file_type`, 0 where the file system does not keep it.
+    kind: u8,
+}
+
+/// Whether to see more entries.
+enum Walk {
+    On,
+    Stop,
+}
+
+/// The inode number of `name`.
+pub(super) fn lookup(core: &Rc<Core>, dir: &Inode, name: &[u8]) -> Result<Option<u32>, FsError> {
+    let folds = dir.has(flags::CASEFOLD);
+    let (mut exact, mut folded) = (None, None);
+    walk(core, dir, &mut |entry| {
+        if entry.name == name {
+            exact = Some(entry.inode);
+            return Ok(Walk::Stop);
+        }
+        // Only ASCII is folded: the kernel's Unicode tables are larger than this whole file system.
+        if folds && folded.is_none() && entry.name.eq_ignore_ascii_case(name) {
+            folded = Some(entry.inode);
+        }
+        Ok(Walk::On)
+    })?;
+    Ok(exact.or(folded))
+}
+
+/// All entries but `.` and `..`.
+pub(super) fn list(core: &Rc<Core>, dir: &Inode) -> Result<Vec<DirEntry>, FsError> {
+    let mut found = Vec::new();
+    walk(core, dir, &mut |entry| {
+        if matches!(entry.name, b"." | b"..") {
+            return Ok(Walk::On);
+        }
+        if found.len() >= LIST_MAX {
+            return Err(FsError::unsupported(
+                "listing a directory with more than 65536 entries",
+            ));
+        }
+        let kind = match entry.kind {
+            0 => Inode::read(core, entry.inode)?.kind(),
+            1 => EntryKind::File,
+            2 => EntryKind::Directory,
+            7 => EntryKind::Symlink,
+            _ => EntryKind::Other,
+        };
+        found.push(DirEntry {
+            name: entry.name.to_vec(),
+            kind,
+        });
+        Ok(Walk::On)
+    })?;
+    Ok(found)
+}
+
+type Visit<'a> = dyn FnMut(Entry<'_>) -> Result<Walk, FsError> + 'a;
+
+fn walk(core: &Rc<Core>, dir: &Inode, visit: &mut Visit<'_>) -> Result<(), FsError> {
+    if dir.has(flags::INLINE_DATA) {
+        dir.check_readable()?;
+        for part in inline::directory(dir)? {
+            if matches!(entries(core, dir, part, visit)?, Walk::Stop) {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    if dir.size > BYTES_MAX {
+        return Err(super::unsupported_in(
+            "directory larger than 64 MiB",
+            dir.number,
+        ));
+    }
+    let file = MappedFile(FileLayout::new(Rc::clone(core), dir)?);
+    let mut block = buffer(core.superblock.block_bytes);
+    let mut at: u64 = 0;
+    while at.saturating_add(size(block.len())) <= dir.size {
+        file.read_at(at, &mut block)?;
+        check(core, dir, &block)?;
+        if matches!(entries(core, dir, &block, visit)?, Walk::Stop) {
+            break;
+        }
+        at = at.saturating_add(size(block.len()));
+    }
+    Ok(())
+}
+
+/// Visits the entries of one block. Their lengths must cover it exactly.
+fn entries(core: &Core, dir: &Inode, block: &[u8], visit: &mut Visit<'_>) -> Result<Walk, FsError> {
+    let typed = core.superblock.has_incompat(incompat::FILETYPE);
+    let mut rest = block;
+    // An inline directory's stretch may end in a few zeros.
+    while rest.len() >= 8 {
+        let len = record_len(rest.le16(4)?, block.len());
+        let name_len = usize::from(rest.u8(6)?);
+        let room = len
+            .checked_sub(8)
+            .filter(|&room| room >= name_len && len.is_multiple_of(4) && len <= rest.len());
+        if room.is_none() {
+            return Err(FsError::corrupt(
+                "directory entry's length, inode",
+                u64::from(dir.number),
+            ));
+        }
+        let inode = rest.le32(0)?;
+        if inode != 0 && name_len != 0 {
+            // The upper half of the type is data of Lustre's (dirdata).
+            let kind = if typed { rest.u8(7)? & 0xf } else { 0 };
+            if matches!(
+                visit(Entry {
+                    inode,
+                    name: rest.slice(8, name_len)?,
+                    kind
+                })?,
+                Walk::Stop
+            ) {
+                return Ok(Walk::Stop);
+            }
+        }
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    Ok(Walk::On)
+}
+
+/// `rec_len` is 16 bits; a block of 64 KiB needs one more, kept in bits that are always zero otherwise.
+fn record_len(stored: u16, block_len: usize) -> usize {
+    if block_len < 65536 {
+        return usize::from(stored);
+    }
+    match stored {
+        0 | 0xffff => block_len,
+        _ => (usize::from(stored) & 0xfffc) | ((usize::from(stored) & 3) << 16),
+    }
+}
+
+/// A block of entries ends in a checksum that looks like an unused entry. Index blocks of the hash tree have
+/// theirs elsewhere; nothing is taken from them.
+fn check(core: &Core, dir: &Inode, block: &[u8]) -> Result<(), FsError> {
+    if !core.superblock.has_checksums() {
+        return Ok(());
+    }
+    let Some((data, tail)) = block.split_last_chunk::<12>() else {
+        return Ok(());
+    };
+    if tail.le32(0)? != 0 || tail.le32(4)? != 0xde00_000c {
+        return Ok(());
+    }
+    super::verify(
+        crc32c(dir.seed, data),
+        tail.le32(8)?,
+        "checksum of a directory block, inode",
+        u64::from(dir.number),
+    )
+}

@@ -1,0 +1,152 @@
+//! From a path to a file, for all file systems: components, `.` and `..`, symbolic links.
+//!
+//! A file system implements [`Tree`], which knows single names only; [`Mounted`] adds the walk.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::FsError;
+use crate::tree::{DirEntry, EntryKind, File, FileSystem, Kind, LINKS_MAX};
+
+/// The longest target of a symbolic link that is followed, as in Linux.
+pub(crate) const LINK_BYTES_MAX: u64 = 4096;
+/// How many components a walk may take, those of the links included: 40 links of 4096 bytes must end in good time.
+const STEPS_MAX: u32 = 8192;
+
+/// A file system's directories, one name at a time.
+pub(crate) trait Tree {
+    type Node: Clone;
+
+    fn kind(&self) -> Kind;
+    fn label(&self) -> Option<Vec<u8>>;
+    fn uuid(&self) -> Option<String>;
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn root(&self) -> Result<Self::Node, FsError>;
+    fn node_kind(&self, node: &Self::Node) -> EntryKind;
+    /// The entry `name` of directory `dir`; `name` is not empty, `.` or `..`.
+    fn lookup(&self, dir: &Self::Node, name: &[u8]) -> Result<Option<Self::Node>, FsError>;
+    /// The target of a symbolic link, at most [`LINK_BYTES_MAX`] long.
+    fn read_link(&self, link: &Self::Node) -> Result<Vec<u8>, FsError>;
+    fn children(&self, dir: &Self::Node) -> Result<Vec<DirEntry>, FsError>;
+    fn file(&self, node: &Self::Node) -> Result<Box<dyn File>, FsError>;
+}
+
+/// A [`Tree`] with paths.
+pub(crate) struct Mounted<T>(pub(crate) T);
+
+impl<T: Tree> Mounted<T> {
+    fn resolve(&self, path: &[u8]) -> Result<(T::Node, Vec<u8>), FsError> {
+        let tree = &self.0;
+        let root = tree.root()?;
+        // The way from the root: `..` is answered from here, not from the disk, where it may lie.
+        let mut way: Vec<(T::Node, Vec<u8>)> = Vec::new();
+        // Components still to go, the next one last.
+        let mut pending = components(path);
+        let mut links: u32 = 0;
+        for _ in 0..STEPS_MAX {
+            let Some(name) = pending.pop() else {
+                let path = spell(&way);
+                return Ok((way.pop().map_or(root, |(node, _)| node), path));
+            };
+            let here = way.last().map_or(&root, |(node, _)| node);
+            if tree.node_kind(here) != EntryKind::Directory {
+                return Err(FsError::NotADirectory { path: spell(&way) });
+            }
+            match name.as_slice() {
+                b"." => continue,
+                b".." => {
+                    way.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(node) = tree.lookup(here, &name)? else {
+                return Err(FsError::NotFound {
+                    name,
+                    directory: spell(&way),
+                });
+            };
+            if tree.node_kind(&node) == EntryKind::Symlink {
+                links = links.saturating_add(1);
+                if links > LINKS_MAX {
+                    return Err(FsError::TooManyLinks);
+                }
+                let target = tree.read_link(&node)?;
+                if target.is_empty() {
+                    return Err(FsError::NotFound {
+                        name,
+                        directory: spell(&way),
+                    });
+                }
+                if target.starts_with(b"/") {
+                    way.clear();
+                }
+                pending.extend(components(&target));
+                continue;
+            }
+            way.push((node, name));
+        }
+        Err(FsError::TooManyLinks)
+    }
+}
+
+/// The components of `path`, last one first. A trailing slash leaves a `.`, which only a directory has.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts: Vec<Vec<u8>> = path
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
+    if path.ends_with(b"/") {
+        parts.push(b".".to_vec());
+    }
+    parts.reverse();
+    parts
+}
+
+fn spell<N>(way: &[(N, Vec<u8>)]) -> Vec<u8> {
+    if way.is_empty() {
+        return b"/".to_vec();
+    }
+    way.iter()
+        .flat_map(|(_, name)| core::iter::once(b'/').chain(name.iter().copied()))
+        .collect()
+}
+
+impl<T: Tree> FileSystem for Mounted<T> {
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    fn label(&self) -> Option<Vec<u8>> {
+        self.0.label()
+    }
+
+    fn uuid(&self) -> Option<String> {
+        self.0.uuid()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings()
+    }
+
+    fn open(&self, path: &[u8]) -> Result<Box<dyn File>, FsError> {
+        let (node, path) = self.resolve(path)?;
+        match self.0.node_kind(&node) {
+            EntryKind::File => self.0.file(&node),
+            _ => Err(FsError::NotAFile { path }),
+        }
+    }
+
+    fn list(&self, path: &[u8]) -> Result<Vec<DirEntry>, FsError> {
+        let (node, path) = self.resolve(path)?;
+        match self.0.node_kind(&node) {
+            EntryKind::Directory => self.0.children(&node),
+            _ => Err(FsError::NotADirectory { path }),
+        }
+    }
+}

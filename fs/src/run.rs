@@ -1,0 +1,206 @@
+//! Files as runs of bytes: where a file's bytes lie, and one reader for all file systems.
+//!
+//! A file system says, through [`Layout`], where the bytes at an offset are and how many follow on there.
+//! [`MappedFile`] joins neighbouring runs, so that a file in one piece is one read of the disk.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use crate::bytes::{index, size};
+use crate::error::FsError;
+use crate::name::BlockRange;
+use crate::tree::File;
+use crate::volume::Volume;
+
+/// Where bytes of a file are.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// On the volume, from this byte.
+    Disk(u64),
+    /// Nowhere: a hole, or allocated and never written.
+    Zeros,
+    /// In memory, from this index of the slice: inline data, blocks of a journal.
+    Memory(Rc<[u8]>, usize),
+}
+
+/// `len` bytes of a file that lie together.
+pub(crate) struct Run {
+    pub(crate) source: Source,
+    pub(crate) len: u64,
+}
+
+/// How a file lies on its volume.
+pub(crate) trait Layout {
+    fn volume(&self) -> &Volume;
+
+    /// Size of the file in bytes.
+    fn len(&self) -> u64;
+
+    /// The run that starts at byte `offset`, which is below [`Layout::len`]. It may be longer than the file.
+    fn run_at(&self, offset: u64) -> Result<Run, FsError>;
+}
+
+/// The most runs that one [`File::prefetch`] looks up.
+const PREFETCH_RUNS: usize = 64;
+
+/// A file read by its [`Layout`].
+pub(crate) struct MappedFile<L>(pub(crate) L);
+
+impl<L: Layout> MappedFile<L> {
+    /// The longest run at `offset`, not longer than `limit`, with its neighbours joined on.
+    fn joined(&self, offset: u64, limit: u64) -> Result<Run, FsError> {
+        let mut run = self.checked_run(offset)?;
+        while run.len < limit {
+            let next_at = offset.saturating_add(run.len);
+            // A last block may reach beyond the file's end; there is no run after it.
+            if next_at >= self.0.len() {
+                break;
+            }
+            let next = self.checked_run(next_at)?;
+            let follows = match (&run.source, &next.source) {
+                (Source::Disk(first), Source::Disk(second)) => {
+                    first.checked_add(run.len) == Some(*second)
+                }
+                (Source::Zeros, Source::Zeros) => true,
+                _ => false,
+            };
+            if !follows {
+                break;
+            }
+            run.len = run.len.saturating_add(next.len);
+        }
+        run.len = run.len.min(limit);
+        Ok(run)
+    }
+
+    fn checked_run(&self, offset: u64) -> Result<Run, FsError> {
+        let run = self.0.run_at(offset)?;
+        if run.len == 0 {
+            Err(FsError::corrupt("empty run of file bytes at", offset))
+        } else {
+            Ok(run)
+        }
+    }
+}
+
+impl<L: Layout> File for MappedFile<L> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FsError> {
+        let len = size(out.len());
+        if offset.checked_add(len).is_none_or(|end| end > self.0.len()) {
+            return Err(FsError::BeyondEnd {
+                offset,
+                len,
+                size: self.0.len(),
+            });
+        }
+        let mut offset = offset;
+        let mut out = out;
+        while !out.is_empty() {
+            let run = self.joined(offset, size(out.len()))?;
+            let (now, later) = out.split_at_mut(index(run.len).min(out.len()));
+            match run.source {
+                Source::Disk(at) => self.0.volume().read_at(at, now)?,
+                Source::Zeros => now.fill(0),
+                Source::Memory(bytes, from) => {
+                    let found = from
+                        .checked_add(now.len())
+                        .and_then(|end| bytes.get(from..end));
+                    now.copy_from_slice(
+                        found.ok_or(FsError::corrupt("data in memory cut short at", offset))?,
+                    );
+                }
+            }
+            offset = offset.saturating_add(size(now.len()));
+            out = later;
+        }
+        Ok(())
+    }
+
+    fn prefetch(&self, offset: u64, len: u64) {
+        let end = offset.saturating_add(len).min(self.0.len());
+        let mut offset = offset;
+        for _ in 0..PREFETCH_RUNS {
+            let Some(left) = end.checked_sub(offset).filter(|&left| left > 0) else {
+                return;
+            };
+            // A hint: an error will show when the bytes are read.
+            let Ok(run) = self.joined(offset, left) else {
+                return;
+            };
+            if let Source::Disk(at) = run.source {
+                self.0.volume().prefetch(at, run.len);
+            }
+            offset = offset.saturating_add(run.len);
+        }
+    }
+}
+
+/// A file of which all pieces are known from the start: ISO9660 files, block lists.
+pub(crate) struct Pieces {
+    volume: Volume,
+    /// (end in the file, first byte on the volume, length); lengths are not 0.
+    pieces: Vec<(u64, u64, u64)>,
+    len: u64,
+}
+
+impl Pieces {
+    pub(crate) fn new(volume: Volume, pieces: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut end: u64 = 0;
+        let pieces = pieces
+            .into_iter()
+            .filter(|&(_, len)| len > 0)
+            .map(|(at, len)| {
+                end = end.saturating_add(len);
+                (end, at, len)
+            })
+            .collect();
+        Self {
+            volume,
+            pieces,
+            len: end,
+        }
+    }
+}
+
+impl Layout for Pieces {
+    fn volume(&self) -> &Volume {
+        &self.volume
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn run_at(&self, offset: u64) -> Result<Run, FsError> {
+        let position = self.pieces.partition_point(|&(end, _, _)| end <= offset);
+        let &(end, at, len) = self
+            .pieces
+            .get(position)
+            .ok_or(FsError::corrupt("no piece of the file at", offset))?;
+        let left = end.saturating_sub(offset);
+        Ok(Run {
+            source: Source::Disk(at.saturating_add(len.saturating_sub(left))),
+            len: left,
+        })
+    }
+}
+
+/// The file that a GRUB block list names: 512-byte sectors of `volume`, in the order of `ranges`.
+#[must_use]
+pub fn block_list(volume: Volume, ranges: &[BlockRange]) -> Box<dyn File> {
+    let pieces: Vec<_> = ranges
+        .iter()
+        .map(|range| {
+            (
+                range.start.saturating_mul(512),
+                range.count.saturating_mul(512),
+            )
+        })
+        .collect();
+    Box::new(MappedFile(Pieces::new(volume, pieces)))
+}

@@ -1,0 +1,185 @@
+//! What every file system offers: [`FileSystem`] and [`File`]; and [`mount`], which finds out which one a volume holds.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::error::FsError;
+use crate::path::Mounted;
+use crate::volume::Volume;
+use crate::{ext, fat, iso};
+
+/// How many symbolic links one path may go through, as in Linux.
+pub const LINKS_MAX: u32 = 40;
+/// How many entries [`FileSystem::list`] gives at most; a larger directory is refused.
+pub const LIST_MAX: usize = 1 << 16;
+
+/// Which file system it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// ext2: no journal, no extents.
+    Ext2,
+    /// ext3: a journal, no extents.
+    Ext3,
+    /// ext4: any feature that ext3 does not have.
+    Ext4,
+    /// FAT with 12-bit entries.
+    Fat12,
+    /// FAT with 16-bit entries.
+    Fat16,
+    /// FAT with 32-bit entries.
+    Fat32,
+    /// ISO9660, with Rock Ridge, Joliet or neither.
+    Iso9660,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ext2 => "ext2",
+            Self::Ext3 => "ext3",
+            Self::Ext4 => "ext4",
+            Self::Fat12 => "fat12",
+            Self::Fat16 => "fat16",
+            Self::Fat32 => "fat32",
+            Self::Iso9660 => "iso9660",
+        })
+    }
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device node, pipe or socket, or an entry whose kind the disk does not say.
+    Other,
+}
+
+/// One name in a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirEntry {
+    /// The name as stored; on FAT and Joliet turned from UTF-16 into UTF-8.
+    pub name: Vec<u8>,
+    /// What it names; a symbolic link is not followed.
+    pub kind: EntryKind,
+}
+
+/// A mounted file system. Keeps its own hold on the disk, so it can be stored away.
+///
+/// Paths are bytes, parted by `/`; a leading `/` may be left out; `.`, `..` and doubled slashes have their usual
+/// meaning, and `..` of the root is the root. Symbolic links are followed, absolute ones from this file system's root.
+pub trait FileSystem {
+    /// Which file system it is.
+    fn kind(&self) -> Kind;
+
+    /// The volume's label, if it has one.
+    fn label(&self) -> Option<Vec<u8>>;
+
+    /// The volume's UUID as `blkid` writes it: `01234567-89ab-…` for ext, `0123-ABCD` for FAT, a date for ISO9660.
+    fn uuid(&self) -> Option<String>;
+
+    /// What the user should know about how it was mounted, such as a journal that was left aside.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Opens the regular file at `path`.
+    /// # Errors
+    /// [`FsError::NotFound`], [`FsError::NotAFile`], [`FsError::NotADirectory`] or [`FsError::TooManyLinks`] for the
+    /// path; the others for the disk.
+    fn open(&self, path: &[u8]) -> Result<Box<dyn File>, FsError>;
+
+    /// Lists the directory at `path`, in the disk's order, without `.` and `..`.
+    /// # Errors
+    /// As [`FileSystem::open`]; [`FsError::Unsupported`] for a directory with more than [`LIST_MAX`] entries.
+    fn list(&self, path: &[u8]) -> Result<Vec<DirEntry>, FsError>;
+}
+
+/// An open file. Keeps its own hold on the file system.
+pub trait File {
+    /// Size in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether the file holds nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `out` with the bytes at `offset`. Bytes that lie together on the disk are one read of the device,
+    /// straight into `out`: ask for much at once.
+    /// # Errors
+    /// [`FsError::BeyondEnd`] before any I/O if the range leaves the file; others as the disk has it. The contents of
+    /// `out` are then unspecified.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FsError>;
+
+    /// Says that these bytes will be read soon, so that the device may start on them.
+    fn prefetch(&self, offset: u64, len: u64);
+}
+
+/// Finds out which file system `volume` holds and opens it.
+/// # Errors
+/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Unsupported`] with the name of a known file
+/// system that cannot be read, [`FsError::Corrupt`] or [`FsError::Device`] for a known one that cannot be opened.
+pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
+    if ext::probe(volume)? {
+        return Ok(Box::new(Mounted(ext::Ext::open(volume.clone())?)));
+    }
+    if iso::probe(volume)? {
+        return Ok(Box::new(Mounted(iso::Iso::open(volume.clone())?)));
+    }
+    // Before FAT: a volume's first sector may keep an old FAT header under another file system.
+    if let Some(name) = foreign(volume)? {
+        return Err(FsError::Unsupported(
+            alloc::format!("file system {name}").into(),
+        ));
+    }
+    if fat::probe(volume)? {
+        return Ok(Box::new(Mounted(fat::Fat::open(volume.clone())?)));
+    }
+    Err(FsError::Unrecognised)
+}
+
+/// Magic numbers of what is known and cannot be read: (byte offset, bytes, name).
+const FOREIGN: &[(u64, &[u8], &str)] = &[
+    (0, b"XFSB", "XFS"),
+    (0, b"hsqs", "squashfs"),
+    (0, b"LUKS\xba\xbe", "LUKS (encrypted)"),
+    (3, b"NTFS    ", "NTFS"),
+    (3, b"EXFAT   ", "exFAT"),
+    (512, b"LABELONE", "LVM physical volume"),
+    (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
+    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
+    (4086, b"SWAPSPACE2", "Linux swap"),
+    (32768, b"JFS1", "JFS"),
+    (32769, b"BEA01", "UDF"),
+    (65588, b"ReIsEr", "ReiserFS"),
+    (65600, b"_BHRfS_M", "btrfs"),
+];
+
+fn foreign(volume: &Volume) -> Result<Option<&'static str>, FsError> {
+    for &(at, magic, name) in FOREIGN {
+        if has(volume, at, magic)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether `volume` has the bytes `magic` at `at`; it has not if it is too short.
+pub(crate) fn has(volume: &Volume, at: u64, magic: &[u8]) -> Result<bool, FsError> {
+    let mut found = [0; 16];
+    let Some(found) = found.get_mut(..magic.len()) else {
+        return Ok(false);
+    };
+    if at.saturating_add(crate::bytes::size(magic.len())) > volume.len_bytes() {
+        return Ok(false);
+    }
+    volume.read_at(at, found)?;
+    Ok(found == magic)
+}

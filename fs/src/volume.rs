@@ -1,0 +1,87 @@
+//! A window on a disk: the whole of it or one partition. File systems read through a [`Volume`].
+
+use alloc::rc::Rc;
+
+use crate::bytes::size;
+use crate::cache::ReadAhead;
+use crate::device::BlockError;
+use crate::partition::Partition;
+
+/// Bytes `start..start + len` of a shared disk. Cheap to clone.
+#[derive(Clone)]
+pub struct Volume {
+    disk: Rc<ReadAhead>,
+    start: u64,
+    len: u64,
+}
+
+impl Volume {
+    /// The whole disk.
+    #[must_use]
+    pub fn whole(disk: Rc<ReadAhead>) -> Self {
+        let len = disk.geometry().len_bytes;
+        Self {
+            disk,
+            start: 0,
+            len,
+        }
+    }
+
+    /// One partition of the disk that it was listed from.
+    #[must_use]
+    pub fn partition(disk: Rc<ReadAhead>, partition: &Partition) -> Self {
+        Self {
+            disk,
+            start: partition.start,
+            len: partition.len,
+        }
+    }
+
+    /// Any window; one that leaves the disk gives errors when read there.
+    #[must_use]
+    pub const fn window(disk: Rc<ReadAhead>, start: u64, len: u64) -> Self {
+        Self { disk, start, len }
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub const fn len_bytes(&self) -> u64 {
+        self.len
+    }
+
+    /// First byte of the window on the disk.
+    #[must_use]
+    pub const fn start_bytes(&self) -> u64 {
+        self.start
+    }
+
+    /// The disk underneath.
+    #[must_use]
+    pub const fn disk(&self) -> &Rc<ReadAhead> {
+        &self.disk
+    }
+
+    /// Fills `out` with the bytes at `offset` of the window.
+    /// # Errors
+    /// [`BlockError::OutOfRange`] if the range leaves the window (offsets in it are the window's), else what
+    /// [`ReadAhead::read_at`] says.
+    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
+        let len = size(out.len());
+        let outside = BlockError::OutOfRange {
+            offset,
+            len,
+            disk: self.len,
+        };
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(outside);
+        }
+        let at = self.start.checked_add(offset).ok_or(outside)?;
+        self.disk.read_at(at, out)
+    }
+
+    /// Says that these bytes will be read soon; see [`ReadAhead::prefetch`].
+    pub fn prefetch(&self, offset: u64, len: u64) {
+        let len = len.min(self.len.saturating_sub(offset));
+        self.disk.prefetch(self.start.saturating_add(offset), len);
+    }
+}
