@@ -2,3 +2,9 @@
 #![no_std]
 
 extern crate alloc;
+
+pub mod blkfront;
+pub mod console;
+pub mod disks;
+pub mod xenbus;
+pub mod xenstore;
