@@ -1,0 +1,302 @@
+//! Runs commands against a [`Machine`], one after the other, as GRUB 0.97 does.
+//!
+//! [`Session`] is the present state: the machine, the terminal, and [`State`], which outlives entries. Commands take
+//! effect at once and in order; an entry starts from [`Machine::reset`], so nothing of an earlier entry survives
+//! (the original kept a stale initrd); an entry that loaded a kernel ends in an implied `boot`.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::diagnostic::shorten;
+use crate::error::{Code, Failure};
+use crate::keys::{Event, Key, Keyboard};
+use crate::lexer::split_word;
+use crate::machine::{Machine, Reply};
+use crate::run::Outcome;
+use crate::table::{self, Place};
+use crate::terminal::{Terminal, print};
+use crate::text::decode;
+use crate::tree::{Colors, Command, Entry, MAX_FALLBACKS, Menu, Password};
+
+/// Why commands stopped before their end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// One failed.
+    Failure(Failure),
+    /// Another menu is to be shown.
+    Load(Source),
+    /// The menu is over.
+    Outcome(Outcome),
+    /// The user left: ESC at a prompt. Nothing failed.
+    Cancelled,
+}
+
+impl From<Failure> for Exit {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Code> for Exit {
+    fn from(code: Code) -> Self {
+        Self::Failure(Failure::new(code))
+    }
+}
+
+/// A menu that was read: where from, and its bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The file's name as it was given.
+    pub name: Vec<u8>,
+    /// Its contents.
+    pub text: Vec<u8>,
+}
+
+/// Whether the menu's password was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// A password is set and was not given.
+    Locked,
+    /// There is no password, or it was given.
+    #[default]
+    Open,
+}
+
+/// On or off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    #[default]
+    Off,
+}
+
+/// What was loaded so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Loaded {
+    /// Nothing that `boot` could start.
+    #[default]
+    Nothing,
+    /// A kernel.
+    Kernel,
+}
+
+/// Longest menu that is read, in bytes. The original's limit was a third of a megabyte.
+pub const MAX_MENU_BYTES: usize = 16 << 20;
+
+/// Bytes of a kernel's command line that a PV guest can be handed (`start_info.cmd_line` holds 1024 with a NUL).
+pub const MAX_KERNEL_ARGS: usize = 1023;
+
+/// What outlives an entry.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Entries still to be tried when one fails, in order.
+    pub fallback: Vec<usize>,
+    /// The password of the menu.
+    pub password: Option<Password>,
+    /// Whether it was given.
+    pub access: Access,
+    /// The menu's colours.
+    pub colors: Option<Colors>,
+    /// `pager`.
+    pub pager: Switch,
+    /// `debug`.
+    pub debug: Switch,
+    /// The entry that runs, from 0; `None` on the command line.
+    pub running: Option<usize>,
+    /// What was loaded since the last reset.
+    pub loaded: Loaded,
+    /// Added to every kernel's command line (from the domain's configuration).
+    pub append: Vec<u8>,
+    /// Rows of the terminal.
+    pub rows: usize,
+    /// Columns of the terminal.
+    pub columns: usize,
+    /// Keys that were read but not used.
+    pub keyboard: Keyboard,
+}
+
+/// The state of evaluation: everything a command may use.
+pub struct Session<'a> {
+    /// The loader behind the menu.
+    pub machine: &'a mut dyn Machine,
+    /// The console.
+    pub terminal: &'a mut dyn Terminal,
+    /// What outlives an entry.
+    pub state: &'a mut State,
+}
+
+impl core::fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Session")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session<'_> {
+    /// Forgets what was loaded; the root device is the initial one again.
+    pub fn reset(&mut self) {
+        self.machine.reset();
+        self.state.loaded = Loaded::Nothing;
+    }
+
+    /// Takes over a menu's settings and runs its other global commands; failures are shown and ignored.
+    ///
+    /// # Errors
+    /// [`Exit::Load`] and [`Exit::Outcome`], where a command leads there.
+    pub fn run_globals(&mut self, menu: &Menu) -> Result<(), Exit> {
+        self.state.fallback.clone_from(&menu.fallback);
+        self.state.password.clone_from(&menu.password);
+        self.state.access = if menu.password.is_some() {
+            Access::Locked
+        } else {
+            Access::Open
+        };
+        self.state.colors = menu.colors;
+        self.state.running = None;
+        self.reset();
+        for command in &menu.globals {
+            let runs = table::find(&command.word).filter(|info| info.place == Place::Anywhere);
+            match runs.map(|info| (info.run)(self, command)) {
+                Some(Err(Exit::Failure(failure))) => self.show_failure(&during(command, failure)),
+                Some(Err(exit)) => return Err(exit),
+                Some(Ok(())) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs an entry from a fresh start, and boots what it loaded.
+    ///
+    /// # Errors
+    /// The first command that failed, or why there is nothing more to do here. `Ok` where the entry ended without
+    /// having loaded anything, which is no failure (`title Other systems:` followed by `root`).
+    pub fn run_entry(&mut self, entry: &Entry) -> Result<(), Exit> {
+        self.reset();
+        for command in &entry.commands {
+            self.print(&decode(&command.to_line()));
+            self.print("\n");
+            self.run_command(command)?;
+        }
+        match self.state.loaded {
+            Loaded::Nothing => Ok(()),
+            Loaded::Kernel => {
+                let boot = Command::typed(b"boot");
+                self.run_command(&boot)
+            }
+        }
+    }
+
+    /// Runs one command of an entry or of the command line.
+    ///
+    /// # Errors
+    /// Its failure, with the command named in the first reason; or where it leads instead of on.
+    pub fn run_command(&mut self, command: &Command) -> Result<(), Exit> {
+        let Some(info) = table::find(&command.word) else {
+            let place = match command.word_span.start.line {
+                0 => String::new(),
+                line => alloc::format!(" (line {line} of the menu)"),
+            };
+            let word = shorten(&command.word);
+            return Err(Failure::new(Code::UNKNOWN_COMMAND)
+                .because(alloc::format!(
+                    "`{word}`{place}: no such command; `help` lists them"
+                ))
+                .into());
+        };
+        if matches!(info.place, Place::Setting | Place::Title) {
+            let name = info.name;
+            return Err(Failure::new(Code::UNKNOWN_COMMAND)
+                .because(alloc::format!(
+                    "`{name}` only works in a menu, before the first title"
+                ))
+                .into());
+        }
+        (info.run)(self, command).map_err(|exit| match exit {
+            Exit::Failure(failure) => Exit::Failure(during(command, failure)),
+            other => other,
+        })
+    }
+
+    /// Shows text.
+    pub fn print(&mut self, text: &str) {
+        print(self.terminal, text);
+    }
+
+    /// Shows a machine's note, if it has one.
+    ///
+    /// # Errors
+    /// The machine's failure.
+    pub fn note(&mut self, reply: Reply) -> Result<(), Exit> {
+        let note = reply?;
+        if !note.is_empty() {
+            self.print(&note);
+            self.print("\n");
+        }
+        Ok(())
+    }
+
+    /// Shows a failure: a blank line, the number, the reasons.
+    pub fn show_failure(&mut self, failure: &Failure) {
+        self.print(&alloc::format!("\n{failure}\n"));
+    }
+
+    /// The next key, waiting until `deadline`; `None` when that passed.
+    ///
+    /// # Errors
+    /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
+    pub fn key(&mut self, deadline: Option<Duration>) -> Result<Option<Key>, Exit> {
+        match self.state.keyboard.next(self.terminal, deadline) {
+            Event::Key(key) => Ok(Some(key)),
+            Event::Timeout => Ok(None),
+            Event::Shutdown(request) => Err(Exit::Outcome(Outcome::Shutdown(request))),
+        }
+    }
+
+    /// The time `wait` from now.
+    #[must_use]
+    pub fn after(&self, wait: Duration) -> Duration {
+        self.terminal.now().saturating_add(wait)
+    }
+
+    /// Sets the entries to be tried on failure.
+    pub fn set_fallback(&mut self, mut list: Vec<usize>) {
+        list.truncate(MAX_FALLBACKS);
+        self.state.fallback = list;
+    }
+
+    /// Whether the user may edit and type commands.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        match self.state.password {
+            None => Access::Open,
+            Some(_) => self.state.access,
+        }
+    }
+}
+
+/// Names the command before a failure's first reason: the word, and its first argument that is not an option.
+fn during(command: &Command, failure: Failure) -> Failure {
+    let mut rest = command.args.as_slice();
+    let argument = loop {
+        let (word, more) = split_word(rest);
+        if !word.starts_with(b"--") {
+            break word;
+        }
+        rest = more;
+    };
+    let word = shorten(&command.word);
+    match argument {
+        _ if matches!(command.word.as_slice(), b"initrd" | b"cmp") => failure, // they say which file it was
+        _ if command.word == b"password" => failure.during(&word), // what follows is a secret
+        b"" => failure.during(&word),
+        _ => failure.during(&alloc::format!("{word} {}", decode(argument))),
+    }
+}
+
+#[cfg(test)]
+#[path = "eval_tests.rs"]
+mod tests;

@@ -1,0 +1,262 @@
+//! A recording machine and a scripted terminal for the tests.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::error::{Code, Failure};
+use crate::machine::{ItemKind, KernelOptions, ListItem, Machine, Reply, Search, Unzip, Verify};
+use crate::terminal::{Input, ShutdownRequest, Terminal};
+
+/// Has the files it was given, and writes down what it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct FakeMachine {
+    files: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) log: Vec<String>,
+    root: Vec<u8>,
+    kernel: bool,
+    pub(crate) saved: Vec<u8>,
+    /// What `savedefault` answers, where it is to fail.
+    pub(crate) save_failure: Option<Failure>,
+    pub(crate) boot_failure: Option<Failure>,
+}
+
+impl FakeMachine {
+    pub(crate) fn with_files(names: &[&str]) -> Self {
+        let mut machine = Self::default();
+        names.iter().for_each(|name| machine.add_file(name, b""));
+        machine
+    }
+
+    pub(crate) fn add_file(&mut self, name: &str, bytes: &[u8]) {
+        self.files.insert(name.as_bytes().to_vec(), bytes.to_vec());
+    }
+
+    fn full_name(&self, file: &[u8]) -> Vec<u8> {
+        if file.starts_with(b"(") {
+            file.to_vec()
+        } else {
+            [&self.root[..], file].concat()
+        }
+    }
+
+    fn open(&mut self, what: &str, file: &[u8], more: &str) -> Result<Vec<u8>, Failure> {
+        let name = self.full_name(file);
+        self.log
+            .push(format!("{what} {}{more}", String::from_utf8_lossy(&name)));
+        self.files
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| Failure::new(Code::FILE_NOT_FOUND).because("no such file"))
+    }
+}
+
+impl Machine for FakeMachine {
+    fn reset(&mut self) {
+        self.log.push("reset".into());
+        self.root = b"(nd)".to_vec();
+        self.kernel = false;
+    }
+
+    fn set_root(&mut self, device: &[u8], verify: Verify) -> Reply {
+        self.log.push(format!(
+            "root {} {verify:?}",
+            String::from_utf8_lossy(device)
+        ));
+        if device.starts_with(b"(hd9") {
+            return Err(Failure::new(Code::NO_DISK).because("there are 1 disks"));
+        }
+        self.root = device.to_vec();
+        Ok(match verify {
+            Verify::Mount => " Filesystem type is ext2fs".into(),
+            Verify::SetOnly => String::new(),
+        })
+    }
+
+    fn load_kernel(&mut self, file: &[u8], args: &[u8], options: &KernelOptions) -> Reply {
+        let image_type = options.image_type.as_deref().map(String::from_utf8_lossy);
+        let mut more = format!(" [{}]", String::from_utf8_lossy(args));
+        more.extend(image_type.map(|name| format!(" type={name}")));
+        more.push_str(if options.no_mem_option { " no-mem" } else { "" });
+        self.open("kernel", file, &more)?;
+        self.kernel = true;
+        Ok(String::new())
+    }
+
+    fn add_initrd(&mut self, file: &[u8]) -> Reply {
+        if !self.kernel {
+            return Err(Code::NEED_KERNEL_FIRST.into());
+        }
+        self.open("initrd", file, "").map(|_| String::new())
+    }
+
+    fn add_module(&mut self, file: &[u8], args: &[u8], unzip: Unzip) -> Reply {
+        let more = format!(" [{}] {unzip:?}", String::from_utf8_lossy(args));
+        self.open("module", file, &more).map(|_| String::new())
+    }
+
+    fn boot(&mut self) -> Result<(), Failure> {
+        self.log.push("boot".into());
+        self.boot_failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn read_file(&mut self, file: &[u8], _: usize) -> Result<Vec<u8>, Failure> {
+        self.open("read", file, "")
+    }
+
+    fn root(&mut self) -> Vec<u8> {
+        self.root.clone()
+    }
+
+    fn devices(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok([b"(hd0)".to_vec(), b"(hd0,0)".to_vec()].into())
+    }
+
+    fn list(&mut self, folder: &[u8]) -> Result<Vec<ListItem>, Failure> {
+        let folder = self.full_name(folder);
+        let mut names = BTreeSet::new();
+        for rest in self
+            .files
+            .keys()
+            .filter_map(|name| name.strip_prefix(&folder[..]))
+        {
+            let mut parts = rest.splitn(2, |byte| *byte == b'/');
+            let name = parts.next().unwrap().to_vec();
+            let kind = if parts.next().is_some() {
+                ItemKind::Folder
+            } else {
+                ItemKind::File
+            };
+            names.insert((name, kind == ItemKind::Folder));
+        }
+        let kind = |folder| {
+            if folder {
+                ItemKind::Folder
+            } else {
+                ItemKind::File
+            }
+        };
+        Ok(names
+            .into_iter()
+            .map(|(name, folder)| ListItem {
+                name,
+                kind: kind(folder),
+            })
+            .collect())
+    }
+
+    fn find(&mut self, search: Search<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+        match search {
+            Search::File(file) if self.files.contains_key(&[b"(hd0,0)", file].concat()) => {
+                Ok([b"(hd0,0)".to_vec()].into())
+            }
+            Search::Label(b"root") => Ok([b"(hd0)".to_vec(), b"(hd1)".to_vec()].into()),
+            _ => Err(Code::FILE_NOT_FOUND.into()),
+        }
+    }
+
+    fn save_default(&mut self, record: &[u8]) -> Reply {
+        self.log
+            .push(format!("save {}", String::from_utf8_lossy(record)));
+        self.save_failure.clone().map_or(Ok(String::new()), Err)
+    }
+
+    fn saved_default(&mut self) -> Vec<u8> {
+        self.saved.clone()
+    }
+}
+
+/// What happens on the console, and when: waits between keys pass at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Byte(u8),
+    Wait(Duration),
+    Shutdown(ShutdownRequest),
+}
+
+/// Plays steps; once they are over, nobody types any more, and a wait for ever becomes a shutdown request.
+#[derive(Debug, Default)]
+pub(crate) struct FakeTerminal {
+    steps: VecDeque<Step>,
+    pub(crate) now: Duration,
+    pub(crate) sent: Vec<u8>,
+    /// Bytes sent, by the second in which they were.
+    pub(crate) per_second: BTreeMap<u64, usize>,
+}
+
+impl FakeTerminal {
+    /// `<1500>` waits milliseconds, `<off>` asks for power off, everything else is typed. A wait of 0.2 s follows ESC.
+    pub(crate) fn typing(script: &str) -> Self {
+        let mut steps = VecDeque::new();
+        let mut rest = script;
+        while let Some(c) = rest.chars().next() {
+            if let Some((word, after)) =
+                rest.strip_prefix('<').and_then(|rest| rest.split_once('>'))
+            {
+                rest = after;
+                match word.parse() {
+                    Ok(ms) => steps.push_back(Step::Wait(Duration::from_millis(ms))),
+                    Err(_) if word == "esc" => {
+                        steps.push_back(Step::Byte(0x1b));
+                        steps.push_back(Step::Wait(Duration::from_millis(200)));
+                    }
+                    Err(_) if word == "off" => {
+                        steps.push_back(Step::Shutdown(ShutdownRequest::PowerOff))
+                    }
+                    Err(_) => std::panic!("unknown step {word}"),
+                }
+                continue;
+            }
+            let (one, after) = rest.split_at(c.len_utf8());
+            steps.extend(one.bytes().map(Step::Byte));
+            rest = after;
+        }
+        Self {
+            steps,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.sent).to_string()
+    }
+}
+
+impl Terminal for FakeTerminal {
+    fn write(&mut self, bytes: &[u8]) {
+        self.sent.extend_from_slice(bytes);
+        *self.per_second.entry(self.now.as_secs()).or_default() += bytes.len();
+    }
+
+    fn read(&mut self, deadline: Option<Duration>) -> Option<Input> {
+        match self.steps.pop_front() {
+            Some(Step::Byte(byte)) => Some(Input::Byte(byte)),
+            Some(Step::Shutdown(request)) => Some(Input::Shutdown(request)),
+            Some(Step::Wait(wait)) => {
+                let left = deadline
+                    .map(|deadline| deadline.saturating_sub(self.now))
+                    .filter(|left| *left < wait);
+                if let Some(left) = left {
+                    self.now += left;
+                    self.steps.push_front(Step::Wait(wait - left));
+                    return None;
+                }
+                self.now += wait;
+                self.read(deadline)
+            }
+            None => match deadline {
+                Some(deadline) => {
+                    self.now = self.now.max(deadline);
+                    None
+                }
+                None => Some(Input::Shutdown(ShutdownRequest::PowerOff)),
+            },
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.now
+    }
+}

@@ -1,0 +1,366 @@
+//! Bytes to keys. Escape sequences are told from a lone ESC by time: [`ESCAPE_WAIT`] without a further byte.
+//!
+//! [`Decoder`] is pure: bytes and the time go in, keys come out. [`Keyboard`] joins it to a [`Terminal`].
+//! Sequences: those of vt100, xterm, linux and rxvt for the keys that [`Key`] names; others are swallowed.
+
+use core::time::Duration;
+
+use crate::terminal::{Input, ShutdownRequest, Terminal};
+
+/// How long after an ESC the next byte may come and still belong to it.
+///
+/// The original counted polling turns and so split arrows on slow consoles; 100 ms is more than a network console
+/// needs between bytes of one write, and less than a person notices.
+pub const ESCAPE_WAIT: Duration = Duration::from_millis(100);
+
+/// Longest escape sequence, in bytes after the ESC; a longer one is noise and ends here.
+const MAX_SEQUENCE: usize = 16;
+
+/// One key press.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Key {
+    /// A printable byte: ASCII, or a byte of whatever encoding the terminal uses.
+    Char(u8),
+    /// Control and a letter, as the lower-case letter: `Ctrl(b'a')`.
+    Ctrl(u8),
+    /// Alt (ESC) and a byte.
+    Alt(u8),
+    /// Enter, as CR or LF.
+    Enter,
+    /// Tab.
+    Tab,
+    /// Backspace, as 0x08 or 0x7f.
+    Backspace,
+    /// A lone ESC.
+    Escape,
+    /// Arrow up.
+    Up,
+    /// Arrow down.
+    Down,
+    /// Arrow left.
+    Left,
+    /// Arrow right.
+    Right,
+    /// Home.
+    Home,
+    /// End.
+    End,
+    /// Page up.
+    PageUp,
+    /// Page down.
+    PageDown,
+    /// Insert.
+    Insert,
+    /// Delete.
+    Delete,
+    /// Something was pressed that has no meaning here.
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Ground,
+    /// After ESC, since this time.
+    Escape(Duration),
+    /// After `ESC [`: the first number so far, whether it is complete, bytes seen, and the time of the last byte.
+    Csi {
+        number: u16,
+        more: u16,
+        len: usize,
+        last: Duration,
+    },
+    /// After `ESC O`, since this time.
+    Ss3(Duration),
+}
+
+/// Assembles keys from bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Decoder {
+    state: State,
+    /// The last byte was a CR: an LF straight after it belongs to the same Enter.
+    after_cr: bool,
+}
+
+impl Decoder {
+    /// Takes one byte that came at time `now`.
+    ///
+    /// A byte can end an earlier key and begin or be another: the first of the pair is the older one.
+    pub fn feed(&mut self, byte: u8, now: Duration) -> [Option<Key>; 2] {
+        let overdue = self.expire(now);
+        let after_cr = core::mem::take(&mut self.after_cr);
+        let key = match self.state {
+            State::Ground => {
+                self.after_cr = byte == b'\r';
+                match byte {
+                    0x1b => {
+                        self.state = State::Escape(now);
+                        None
+                    }
+                    b'\n' if after_cr => None,
+                    _ => Some(plain(byte)),
+                }
+            }
+            State::Escape(_) => self.after_escape(byte, now),
+            State::Ss3(_) => {
+                self.state = State::Ground;
+                Some(final_byte(byte, 0))
+            }
+            State::Csi {
+                number, more, len, ..
+            } => self.in_csi(byte, number, more, len, now),
+        };
+        [overdue, key]
+    }
+
+    /// The time at which [`Decoder::expire`] would yield a key.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Ground => None,
+            State::Escape(since) | State::Ss3(since) | State::Csi { last: since, .. } => {
+                Some(since.saturating_add(ESCAPE_WAIT))
+            }
+        }
+    }
+
+    /// The key that an unfinished sequence turns into once its time is over.
+    pub fn expire(&mut self, now: Duration) -> Option<Key> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        match core::mem::take(&mut self.state) {
+            State::Ground => None,
+            State::Escape(_) => Some(Key::Escape),
+            State::Ss3(_) => Some(Key::Alt(b'O')),
+            State::Csi { len: 0, .. } => Some(Key::Alt(b'[')),
+            State::Csi { .. } => Some(Key::Other),
+        }
+    }
+
+    fn after_escape(&mut self, byte: u8, now: Duration) -> Option<Key> {
+        self.state = State::Ground;
+        match byte {
+            b'[' => {
+                self.state = State::Csi {
+                    number: 0,
+                    more: 0,
+                    len: 0,
+                    last: now,
+                }
+            }
+            b'O' => self.state = State::Ss3(now),
+            0x1b => {
+                // Two in a row: the first was alone, the second may begin a sequence.
+                self.state = State::Escape(now);
+                return Some(Key::Escape);
+            }
+            0x20..=0x7e => return Some(Key::Alt(byte)),
+            _ => return Some(Key::Other),
+        }
+        None
+    }
+
+    fn in_csi(
+        &mut self,
+        byte: u8,
+        number: u16,
+        more: u16,
+        len: usize,
+        now: Duration,
+    ) -> Option<Key> {
+        let again = |number, more| State::Csi {
+            number,
+            more,
+            len: len.saturating_add(1),
+            last: now,
+        };
+        self.state = State::Ground;
+        match byte {
+            0x1b => {
+                self.state = State::Escape(now);
+                Some(Key::Other)
+            }
+            _ if len >= MAX_SEQUENCE => Some(Key::Other),
+            b'0'..=b'9' if more == 0 => {
+                let digit = u16::from(byte.wrapping_sub(b'0'));
+                self.state = again(number.saturating_mul(10).saturating_add(digit), more);
+                None
+            }
+            // A second number is a modifier: Shift-Up counts as Up. `[[A` is how the Linux console sends F1.
+            b'[' if len == 0 => {
+                self.state = again(u16::MAX, 1);
+                None
+            }
+            0x20..=0x3f => {
+                self.state = again(number, 1);
+                None
+            }
+            0x40..=0x7e => Some(final_byte(byte, number)),
+            _ => Some(Key::Other),
+        }
+    }
+}
+
+fn plain(byte: u8) -> Key {
+    match byte {
+        b'\r' | b'\n' => Key::Enter,
+        b'\t' => Key::Tab,
+        0x08 | 0x7f => Key::Backspace,
+        0x01..=0x1a => Key::Ctrl(byte | 0x60),
+        0x20..=0x7e | 0x80..=0xff => Key::Char(byte),
+        _ => Key::Other,
+    }
+}
+
+/// The key of a sequence's last byte; `number` is the first parameter.
+fn final_byte(byte: u8, number: u16) -> Key {
+    match (byte, number) {
+        (_, u16::MAX) => Key::Other,
+        (b'A', _) => Key::Up,
+        (b'B', _) => Key::Down,
+        (b'C', _) => Key::Right,
+        (b'D', _) => Key::Left,
+        (b'F', _) | (b'~', 4 | 8) => Key::End,
+        (b'H', _) | (b'~', 1 | 7) => Key::Home,
+        (b'M', 0) => Key::Enter,
+        (b'~', 2) => Key::Insert,
+        (b'~', 3) => Key::Delete,
+        (b'~', 5) => Key::PageUp,
+        (b'~', 6) => Key::PageDown,
+        _ => Key::Other,
+    }
+}
+
+/// What ended a wait for a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A key.
+    Key(Key),
+    /// The deadline passed.
+    Timeout,
+    /// The toolstack asked the domain to stop.
+    Shutdown(ShutdownRequest),
+}
+
+/// A [`Decoder`] and the key it already has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keyboard {
+    decoder: Decoder,
+    ready: Option<Key>,
+}
+
+impl Keyboard {
+    /// The next key, waiting until `deadline` (`None`: for ever).
+    pub fn next(&mut self, terminal: &mut dyn Terminal, deadline: Option<Duration>) -> Event {
+        loop {
+            if let Some(key) = self.ready.take() {
+                return Event::Key(key);
+            }
+            let wait = match (self.decoder.deadline(), deadline) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            match terminal.read(wait) {
+                Some(Input::Shutdown(request)) => return Event::Shutdown(request),
+                Some(Input::Byte(byte)) => {
+                    let [first, second] = self.decoder.feed(byte, terminal.now());
+                    match first {
+                        Some(key) => {
+                            self.ready = second;
+                            return Event::Key(key);
+                        }
+                        None => self.ready = second,
+                    }
+                }
+                None => {
+                    let now = terminal.now();
+                    self.ready = self.decoder.expire(now);
+                    if self.ready.is_none() && deadline.is_some_and(|deadline| now >= deadline) {
+                        return Event::Timeout;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn keys(bytes: &[u8]) -> Vec<Key> {
+        let mut decoder = Decoder::default();
+        let mut keys: Vec<Key> = bytes
+            .iter()
+            .flat_map(|byte| decoder.feed(*byte, Duration::ZERO))
+            .flatten()
+            .collect();
+        keys.extend(decoder.expire(ESCAPE_WAIT));
+        keys
+    }
+
+    #[test]
+    fn plain_bytes() {
+        use Key::{Backspace, Char, Ctrl, Enter, Other, Tab};
+        assert_eq!(keys(b"a\xe9"), [Char(b'a'), Char(0xe9)]);
+        assert_eq!(
+            keys(b"\x10\t\x7f\x08\0"),
+            [Ctrl(b'p'), Tab, Backspace, Backspace, Other]
+        );
+        assert_eq!(keys(b"\r\n\n\r"), [Enter, Enter, Enter]);
+    }
+
+    #[test]
+    fn sequences_of_several_terminals() {
+        use Key::{Delete, Down, End, Home, Left, PageDown, PageUp, Right, Up};
+        assert_eq!(keys(b"\x1b[A\x1b[B\x1b[C\x1b[D"), [Up, Down, Right, Left]);
+        assert_eq!(keys(b"\x1bOA\x1bOB\x1bOH\x1bOF"), [Up, Down, Home, End]);
+        assert_eq!(
+            keys(b"\x1b[1~\x1b[7~\x1b[H\x1b[4~\x1b[8~\x1b[F"),
+            [Home, Home, Home, End, End, End]
+        );
+        assert_eq!(keys(b"\x1b[3~\x1b[5~\x1b[6~"), [Delete, PageUp, PageDown]);
+        assert_eq!(keys(b"\x1b[1;2A"), [Up]);
+    }
+
+    #[test]
+    fn unknown_sequences_are_swallowed_whole() {
+        assert_eq!(keys(b"\x1b[24~x"), [Key::Other, Key::Char(b'x')]);
+        assert_eq!(keys(b"\x1b[[Ax"), [Key::Other, Key::Char(b'x')]);
+        assert_eq!(keys(b"\x1b[?1;2cx"), [Key::Other, Key::Char(b'x')]);
+        assert_eq!(
+            keys(b"\x1b[1111111111111111111111A").first(),
+            Some(&Key::Other)
+        );
+    }
+
+    #[test]
+    fn a_lone_escape_needs_time() {
+        let mut decoder = Decoder::default();
+        let ms = Duration::from_millis;
+        assert_eq!(decoder.feed(0x1b, ms(0)), [None, None]);
+        assert_eq!(decoder.expire(ms(99)), None);
+        assert_eq!(decoder.deadline(), Some(ms(100)));
+        assert_eq!(decoder.expire(ms(100)), Some(Key::Escape));
+        assert_eq!(decoder.deadline(), None);
+        // A byte that comes late does not belong to the ESC.
+        decoder.feed(0x1b, ms(200));
+        assert_eq!(
+            decoder.feed(b'[', ms(301)),
+            [Some(Key::Escape), Some(Key::Char(b'['))]
+        );
+        assert_eq!(keys(b"\x1b\x1b"), [Key::Escape, Key::Escape]);
+        assert_eq!(keys(b"\x1bf"), [Key::Alt(b'f')]);
+    }
+
+    #[test]
+    fn slow_sequences_are_kept_together() {
+        let mut decoder = Decoder::default();
+        let ms = Duration::from_millis;
+        decoder.feed(0x1b, ms(0));
+        decoder.feed(b'[', ms(90));
+        assert_eq!(decoder.feed(b'A', ms(180)), [None, Some(Key::Up)]);
+    }
+}

@@ -1,0 +1,310 @@
+//! Bytes to command lines: comments, continuation, carriage returns, and where each byte came from.
+//!
+//! The rules are the original's: blanks at the start of a line are skipped, `#` there starts a comment, a backslash
+//! before a newline becomes a blank (in a comment too), tabs become blanks, carriage returns are dropped. Beyond
+//! it: NULs are dropped instead of ending the line (a menu in a ramdisk is padded with them), a byte order mark at the
+//! start is skipped, and a file whose lines end in lone carriage returns is read as such. No limits on length.
+
+use alloc::vec::Vec;
+
+use crate::tree::{Position, Span};
+
+/// One logical line that is neither blank nor a comment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Line {
+    /// The bytes, without leading blanks, newline, carriage returns and NULs.
+    pub text: Vec<u8>,
+    /// Where bytes of `text` stand in the source: ascending offsets; bytes between two marks follow each other.
+    marks: Vec<(usize, Position)>,
+}
+
+impl Line {
+    /// The place of byte `offset` of the text. The end of the text is a place too.
+    #[must_use]
+    pub fn position(&self, offset: usize) -> Position {
+        let after = self.marks.partition_point(|(start, _)| *start <= offset);
+        match after.checked_sub(1).and_then(|index| self.marks.get(index)) {
+            Some((start, position)) => advance(*position, offset.saturating_sub(*start)),
+            None => Position::default(),
+        }
+    }
+
+    /// The place of the bytes from `start` to just before `end`.
+    #[must_use]
+    pub fn span(&self, start: usize, end: usize) -> Span {
+        // The end is placed by the last byte, so that a span never reaches over a continuation it does not contain.
+        let end = match end.checked_sub(1) {
+            Some(last) if last >= start => advance(self.position(last), 1),
+            _ => self.position(start),
+        };
+        Span {
+            start: self.position(start),
+            end,
+        }
+    }
+
+    fn push(&mut self, byte: u8, position: Position) {
+        if self.marks.is_empty() || self.position(self.text.len()) != position {
+            self.marks.push((self.text.len(), position));
+        }
+        self.text.push(byte);
+    }
+
+    /// Takes the last byte away again.
+    fn pop(&mut self) {
+        self.text.pop();
+        if self
+            .marks
+            .last()
+            .is_some_and(|(start, _)| *start >= self.text.len())
+        {
+            self.marks.pop();
+        }
+    }
+}
+
+fn advance(position: Position, bytes: usize) -> Position {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Position {
+        line: position.line,
+        column: position.column.saturating_add(bytes),
+    }
+}
+
+/// What the lexer saw that a reader may want to know; each is reported once per file, at its first place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Oddities {
+    /// A NUL that was not only padding at the end of the file.
+    pub nul: Option<Position>,
+    /// A carriage return in the middle of a line.
+    pub lone_cr: Option<Position>,
+    /// A comment that ends in a backslash and so swallows the next line.
+    pub comment_continued: Option<Position>,
+}
+
+/// Cuts bytes into [`Line`]s. Looks at each byte a bounded number of times.
+#[derive(Debug)]
+pub struct Lexer<'a> {
+    rest: core::slice::Iter<'a, u8>,
+    next: Position,
+    /// Lines end in CR: the text has no LF at all.
+    cr_ends_lines: bool,
+    odd: Oddities,
+}
+
+impl<'a> Lexer<'a> {
+    /// A lexer at the start of `text`.
+    #[must_use]
+    pub fn new(text: &'a [u8]) -> Self {
+        let text = match text.iter().rposition(|byte| *byte != 0) {
+            Some(last) => text.get(..=last).unwrap_or(text),
+            None => &[],
+        };
+        let (text, column) = match text.strip_prefix(b"\xef\xbb\xbf") {
+            Some(rest) => (rest, 4),
+            None => (text, 1),
+        };
+        let cr_ends_lines = !text.contains(&b'\n') && text.contains(&b'\r');
+        Self {
+            rest: text.iter(),
+            next: Position { line: 1, column },
+            cr_ends_lines,
+            odd: Oddities::default(),
+        }
+    }
+
+    /// What was odd in the bytes read so far.
+    #[must_use]
+    pub fn oddities(&self) -> Oddities {
+        self.odd
+    }
+
+    /// The next byte and its place.
+    fn byte(&mut self) -> Option<(u8, Position)> {
+        let byte = *self.rest.next()?;
+        let at = self.next;
+        let ends_line = byte == b'\n' || (byte == b'\r' && self.cr_ends_lines);
+        self.next = if ends_line {
+            Position {
+                line: at.line.saturating_add(1),
+                column: 1,
+            }
+        } else {
+            advance(at, 1)
+        };
+        Some((if ends_line { b'\n' } else { byte }, at))
+    }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        let mut line = Line::default();
+        let mut comment = false;
+        let mut after_backslash = false;
+        while let Some((byte, at)) = self.byte() {
+            match byte {
+                b'\r' => {
+                    if self.rest.as_slice().first() != Some(&b'\n') {
+                        self.odd.lone_cr = self.odd.lone_cr.or(Some(at));
+                    }
+                    continue;
+                }
+                0 => {
+                    self.odd.nul = self.odd.nul.or(Some(at));
+                    continue;
+                }
+                b'\n' if after_backslash => {
+                    after_backslash = false;
+                    if comment {
+                        self.odd.comment_continued = self.odd.comment_continued.or(Some(at));
+                        continue;
+                    }
+                    line.pop();
+                    if !line.text.is_empty() {
+                        line.push(b' ', at);
+                    }
+                    continue;
+                }
+                b'\n' => {
+                    comment = false;
+                    if !line.text.is_empty() {
+                        return Some(line);
+                    }
+                    continue;
+                }
+                _ => after_backslash = byte == b'\\',
+            }
+            let byte = if byte == b'\t' { b' ' } else { byte };
+            if comment {
+                continue;
+            }
+            if line.text.is_empty() {
+                match byte {
+                    b'#' => comment = true,
+                    b' ' => {}
+                    _ => line.push(byte, at),
+                }
+            } else {
+                line.push(byte, at);
+            }
+        }
+        Some(line).filter(|line| !line.text.is_empty())
+    }
+}
+
+/// Splits a line into its word and the rest: blanks and `=` both end the word, and any run of them is skipped.
+#[must_use]
+pub fn split_command(line: &[u8]) -> (&[u8], &[u8]) {
+    let is_separator = |byte: &u8| matches!(byte, b' ' | b'\t' | b'=');
+    let word_end = line.iter().position(is_separator).unwrap_or(line.len());
+    let (word, rest) = line.split_at_checked(word_end).unwrap_or((line, &[]));
+    let start = rest
+        .iter()
+        .position(|byte| !is_separator(byte))
+        .unwrap_or(rest.len());
+    (word, rest.get(start..).unwrap_or_default())
+}
+
+/// Splits off the first blank-separated word: the word, and the rest without the blanks between.
+#[must_use]
+pub fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let text = text
+        .get(text.iter().position(|b| !is_blank(b)).unwrap_or(text.len())..)
+        .unwrap_or_default();
+    let word_end = text.iter().position(is_blank).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(word_end).unwrap_or((text, &[]));
+    let start = rest
+        .iter()
+        .position(|byte| !is_blank(byte))
+        .unwrap_or(rest.len());
+    (word, rest.get(start..).unwrap_or_default())
+}
+
+/// The blank-separated words of `text`.
+pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| matches!(byte, b' ' | b'\t'))
+        .filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    fn lines(text: &[u8]) -> Vec<String> {
+        Lexer::new(text)
+            .map(|line| String::from_utf8_lossy(&line.text).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn blanks_and_comments_vanish() {
+        assert_eq!(lines(b"# a\n\n  \n \t # b\n  c d\n"), ["c d"]);
+    }
+
+    #[test]
+    fn hash_inside_a_line_is_text() {
+        assert_eq!(lines(b"title a # b"), ["title a # b"]);
+    }
+
+    #[test]
+    fn backslash_newline_becomes_a_blank() {
+        assert_eq!(lines(b"kernel /v \\\n  ro\n"), ["kernel /v    ro"]);
+        assert_eq!(lines(b"kernel /v\\\r\nro\n"), ["kernel /v ro"]);
+        assert_eq!(lines(b"\\\n# still the start\na"), ["a"]);
+    }
+
+    #[test]
+    fn backslash_elsewhere_is_text() {
+        assert_eq!(lines(b"title C:\\boot\\"), ["title C:\\boot\\"]);
+    }
+
+    #[test]
+    fn a_comment_swallows_the_line_after_its_backslash() {
+        let mut lexer = Lexer::new(b"# x \\\ntitle a\ntitle b\n");
+        assert_eq!(lexer.next().unwrap().text, b"title b");
+        assert_eq!(lexer.oddities().comment_continued.unwrap().line, 1);
+    }
+
+    #[test]
+    fn carriage_returns_are_dropped() {
+        assert_eq!(lines(b"a\r\nb\rc\r\n"), ["a", "bc"]);
+        assert_eq!(lines(b"a\rb\r"), ["a", "b"]);
+    }
+
+    #[test]
+    fn nuls_are_dropped() {
+        let mut lexer = Lexer::new(b"a\0b\nc\0\0\0");
+        assert_eq!(lexer.next().unwrap().text, b"ab");
+        assert_eq!(lexer.next().unwrap().text, b"c");
+        assert_eq!(lexer.oddities().nul, Some(Position { line: 1, column: 2 }));
+        assert_eq!(Lexer::new(b"\0\0").next(), None);
+    }
+
+    #[test]
+    fn positions_survive_continuation() {
+        let line = Lexer::new(b"\n  ab\\\n cd").next().unwrap();
+        assert_eq!(line.text, b"ab  cd");
+        assert_eq!(line.position(0), Position { line: 2, column: 3 });
+        assert_eq!(line.position(4), Position { line: 3, column: 2 });
+        assert_eq!(line.span(4, 6).end, Position { line: 3, column: 4 });
+    }
+
+    #[test]
+    fn words_are_split_at_blanks_and_equals() {
+        assert_eq!(split_command(b"timeout=5"), (&b"timeout"[..], &b"5"[..]));
+        assert_eq!(
+            split_command(b"timeout  = 5 "),
+            (&b"timeout"[..], &b"5 "[..])
+        );
+        assert_eq!(split_command(b"=x"), (&b""[..], &b"x"[..]));
+        assert_eq!(split_command(b"boot"), (&b"boot"[..], &b""[..]));
+        assert_eq!(
+            split_word(b"  /v root=/dev/x  y"),
+            (&b"/v"[..], &b"root=/dev/x  y"[..])
+        );
+    }
+}

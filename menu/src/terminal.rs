@@ -1,0 +1,49 @@
+//! What the menu needs from a console: bytes out, bytes in until a deadline, and a clock.
+
+use core::time::Duration;
+
+/// What the toolstack asks of this domain (`control/shutdown` in xenstore).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShutdownRequest {
+    /// `poweroff` or `halt`.
+    PowerOff,
+    /// `reboot`.
+    Reboot,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A byte was typed.
+    Byte(u8),
+    /// The toolstack asked the domain to stop; the menu ends and says so in its outcome.
+    Shutdown(ShutdownRequest),
+}
+
+/// A console. Nothing here may block for ever except [`Terminal::read`] without a deadline.
+pub trait Terminal {
+    /// Sends bytes. Where nobody reads the console they are dropped after a bounded wait, never waited for.
+    fn write(&mut self, bytes: &[u8]);
+
+    /// Waits for input until [`Terminal::now`] reaches `deadline` (`None`: for ever, the processor asleep).
+    ///
+    /// `None` when the deadline passed. A deadline in the past only looks whether something is there already.
+    fn read(&mut self, deadline: Option<Duration>) -> Option<Input>;
+
+    /// Time since some fixed moment; never goes back.
+    fn now(&self) -> Duration;
+}
+
+/// Sends text: each newline becomes carriage return and newline.
+pub fn print(terminal: &mut dyn Terminal, text: &str) {
+    let mut first = true;
+    for line in text.split('\n') {
+        if !first {
+            terminal.write(b"\r\n");
+        }
+        first = false;
+        if !line.is_empty() {
+            terminal.write(line.as_bytes());
+        }
+    }
+}
