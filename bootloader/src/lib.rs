@@ -6,5 +6,6 @@ extern crate alloc;
 pub mod blkfront;
 pub mod console;
 pub mod disks;
+pub mod image;
 pub mod xenbus;
 pub mod xenstore;
