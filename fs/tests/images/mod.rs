@@ -13,21 +13,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fs::{BlockDevice, BlockError, FileSystem, FsError, Geometry, ReadAhead, Volume};
 
 /// A disk in memory.
-pub struct MemoryDisk {
+pub(crate) struct MemoryDisk {
     bytes: RefCell<Vec<u8>>,
     sector_bytes: u32,
     /// Calls of `read`.
-    pub reads: Cell<u64>,
+    pub(crate) reads: Cell<u64>,
     /// Bytes read.
-    pub volume: Cell<u64>,
+    pub(crate) volume: Cell<u64>,
     /// Ranges given to `prefetch`.
-    pub hints: RefCell<Vec<(u64, u64)>>,
+    pub(crate) hints: RefCell<Vec<(u64, u64)>>,
     /// Reads allowed before the disk fails.
-    pub budget: Cell<u64>,
+    pub(crate) budget: Cell<u64>,
 }
 
 impl MemoryDisk {
-    pub fn new(bytes: Vec<u8>, sector_bytes: u32) -> Rc<Self> {
+    pub(crate) fn new(bytes: Vec<u8>, sector_bytes: u32) -> Rc<Self> {
         Rc::new(Self {
             bytes: RefCell::new(bytes),
             sector_bytes,
@@ -39,11 +39,11 @@ impl MemoryDisk {
     }
 
     /// Changes bytes under the reader.
-    pub fn write(&self, at: usize, bytes: &[u8]) {
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
         self.bytes.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes.borrow().clone()
     }
 }
@@ -82,19 +82,19 @@ impl BlockDevice for MemoryDisk {
 }
 
 /// The whole of a disk as a volume.
-pub fn whole(disk: &Rc<MemoryDisk>) -> Volume {
+pub(crate) fn whole(disk: &Rc<MemoryDisk>) -> Volume {
     Volume::whole(Rc::new(ReadAhead::new(
         Rc::clone(disk) as Rc<dyn BlockDevice>
     )))
 }
 
 /// Mounts an image with 512-byte sectors.
-pub fn mount(image: Vec<u8>) -> Result<Box<dyn FileSystem>, FsError> {
+pub(crate) fn mount(image: Vec<u8>) -> Result<Box<dyn FileSystem>, FsError> {
     fs::mount(&whole(&MemoryDisk::new(image, 512)))
 }
 
 /// Reads a whole file.
-pub fn read(files: &dyn FileSystem, path: &str) -> Result<Vec<u8>, FsError> {
+pub(crate) fn read(files: &dyn FileSystem, path: &str) -> Result<Vec<u8>, FsError> {
     let file = files.open(path.as_bytes())?;
     let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
     file.read_at(0, &mut bytes)?;
@@ -102,10 +102,10 @@ pub fn read(files: &dyn FileSystem, path: &str) -> Result<Vec<u8>, FsError> {
 }
 
 /// A folder for one test, removed at its end.
-pub struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("fs-test-{}-{number}", std::process::id()));
@@ -113,7 +113,7 @@ impl Scratch {
         Self(path)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -125,7 +125,7 @@ impl Drop for Scratch {
 }
 
 /// Runs a tool; says which package it is from if it is missing, and what it said if it fails.
-pub fn run(package: &str, program: &str, arguments: &[&str]) {
+pub(crate) fn run(package: &str, program: &str, arguments: &[&str]) {
     let path = format!(
         "{}:/usr/sbin:/sbin",
         std::env::var("PATH").unwrap_or_default()
@@ -133,6 +133,7 @@ pub fn run(package: &str, program: &str, arguments: &[&str]) {
     let output = Command::new(program)
         .args(arguments)
         .env("PATH", path)
+        .env("LC_ALL", "C.UTF-8")
         .env("MTOOLS_SKIP_CHECK", "1")
         .output();
     let output = output
@@ -146,21 +147,21 @@ pub fn run(package: &str, program: &str, arguments: &[&str]) {
 }
 
 /// The same bytes for the same seed, for file contents and mutations.
-pub struct XorShift(pub u64);
+pub(crate) struct XorShift(pub(crate) u64);
 
 impl XorShift {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> = std::iter::repeat_with(|| self.next().to_le_bytes())
             .take(len / 8 + 1)
             .flatten()
@@ -171,14 +172,14 @@ impl XorShift {
 }
 
 /// Contents of a file of the sample tree.
-pub enum Sample {
+pub(crate) enum Sample {
     File(Vec<u8>),
     Link(&'static str),
     Directory,
 }
 
 /// A tree with a bit of everything: sizes around the block sizes, holes, links, many names.
-pub fn sample_tree() -> Vec<(String, Sample)> {
+pub(crate) fn sample_tree() -> Vec<(String, Sample)> {
     let mut random = XorShift(42);
     let mut tree = vec![
         ("boot".into(), Sample::Directory),
@@ -224,20 +225,21 @@ pub fn sample_tree() -> Vec<(String, Sample)> {
 }
 
 /// More than 60 bytes: too long for the inode.
-pub const LONG_TARGET: &str =
+pub(crate) const LONG_TARGET: &str =
     "./boot/./boot/boot/boot/boot/boot/boot/boot/boot/boot/boot/grub/././././menu.lst";
 
-/// A file with holes of all sizes that block maps make: within a pointer block and whole pointer blocks.
+/// A file with holes of all sizes that block maps make: within a pointer block and whole pointer blocks. It does not end
+/// in one: mke2fs 1.47.0 with inline_data would lose it.
 fn sparse() -> Vec<u8> {
     let mut bytes = vec![0; 9_000_000];
-    for at in [0, 5000, 13_000, 300_000, 5_000_000, 8_999_000] {
+    for at in [0, 5000, 13_000, 300_000, 5_000_000, 8_999_300] {
         bytes[at..at + 700].fill(0x5a);
     }
     bytes
 }
 
 /// Writes the tree under `root`, holes as holes.
-pub fn write_tree(root: &Path, tree: &[(String, Sample)]) {
+pub(crate) fn write_tree(root: &Path, tree: &[(String, Sample)]) {
     use std::os::unix::fs::FileExt;
     host::create_dir_all(root).unwrap();
     for (name, sample) in tree {
@@ -259,7 +261,12 @@ pub fn write_tree(root: &Path, tree: &[(String, Sample)]) {
 }
 
 /// Checks that `files` holds the tree: every file's bytes, every folder's list, links where `links` says so.
-pub fn check_tree(files: &dyn FileSystem, tree: &[(String, Sample)], links: Links, image: &str) {
+pub(crate) fn check_tree(
+    files: &dyn FileSystem,
+    tree: &[(String, Sample)],
+    links: Links,
+    image: &str,
+) {
     let mut folders = std::collections::BTreeMap::<String, Vec<(String, fs::EntryKind)>>::new();
     for (name, sample) in tree {
         if matches!((sample, links), (Sample::Link(_), Links::Absent)) {
@@ -372,7 +379,7 @@ fn check_links(files: &dyn FileSystem, image: &str) {
 
 /// Whether the file system has symbolic links.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Links {
+pub(crate) enum Links {
     Present,
     Absent,
 }
