@@ -87,7 +87,12 @@ fn every_kind_that_mkfs_makes() {
             300_000,
             &["-F", "32", "-S", "4096"],
         ),
-        ("FAT32, 512-byte clusters", "fat32", 40_000, &["-F", "32", "-s", "1"]),
+        (
+            "FAT32, 512-byte clusters",
+            "fat32",
+            40_000,
+            &["-F", "32", "-s", "1"],
+        ),
     ];
     for (name, kind, kib, options) in matrix {
         let image = make(&scratch, *kib, options);
