@@ -19,8 +19,17 @@ pub(crate) fn shown(command: &Command) -> String {
 /// When it cannot be started or ends with anything but 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
-    let status = command.status().context(|| format!("cannot run {}", shown(command)))?;
-    if status.success() { Ok(()) } else { Err(Problem::new(format!("`{}` ended with {status}", shown(command)))) }
+    let status = command
+        .status()
+        .context(|| format!("cannot run {}", shown(command)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Problem::new(format!(
+            "`{}` ended with {status}",
+            shown(command)
+        )))
+    }
 }
 
 /// Runs `command` silently and returns what it wrote on its standard output.
@@ -36,7 +45,12 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
         return Ok(out.stdout);
     }
     let said = String::from_utf8_lossy(&out.stderr);
-    Err(Problem::new(format!("`{}` ended with {}: {}", shown(command), out.status, said.trim())))
+    Err(Problem::new(format!(
+        "`{}` ended with {}: {}",
+        shown(command),
+        out.status,
+        said.trim()
+    )))
 }
 
 /// [`output`] as text.

@@ -3,22 +3,32 @@
 //! `cargo xtask build | boot | test | bed`; each prints what it runs.
 
 mod bed;
+mod boot;
+mod checks;
 mod command;
+mod image;
 mod problem;
+mod progress;
+mod rooms;
 mod scenario;
 mod scenarios;
+mod terminal;
 mod workspace;
 mod xen;
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
+use image::Target;
 use problem::Result;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Builds pv-grub and tries it under a real Xen in QEMU")]
+#[command(
+    name = "cargo xtask",
+    about = "Builds pv-grub and tries it under a real Xen in QEMU"
+)]
 struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -26,14 +36,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Fetch and check everything the Xen bed needs
-    Bed,
-    /// Run all tests
+    /// Build the image into dist/
+    Build {
+        /// The width of guest
+        #[arg(long, value_enum)]
+        arch: Option<Target>,
+    },
+    /// Boot a guest under Xen, by default from a sample disk through a freshly built image
+    Boot(boot::Options),
+    /// Run all checks, host tests and scenarios
     Test {
         /// Run only these scenarios
-        #[arg(long, num_args = 1..)]
+        #[arg(long, num_args = 1.., value_name = "NAME")]
         only: Vec<String>,
+        /// Stop before the scenarios
+        #[arg(long, conflicts_with = "only")]
+        host: bool,
+        /// Name the scenarios and end
+        #[arg(long)]
+        list: bool,
+        /// QEMU runs side by side
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        machines: usize,
+        /// Scenarios at the same time in each
+        #[arg(long, default_value_t = 2, value_name = "N")]
+        workers: u32,
     },
+    /// Fetch and check everything that the Xen bed needs
+    Bed,
 }
 
 fn main() -> ExitCode {
@@ -48,16 +78,45 @@ fn main() -> ExitCode {
 
 fn act(action: Action) -> Result<ExitCode> {
     match action {
-        Action::Bed => {
-            let begun = std::time::Instant::now();
-            let bed = bed::Bed::prepare()?;
-            println!("bed: ready in {:.1} s, QEMU is {}, Xen {}", begun.elapsed().as_secs_f64(), bed.qemu.display(), bed.hypervisor.display());
+        Action::Build { arch } => {
+            for target in Target::ALL.iter().filter(|t| arch.is_none_or(|a| a == **t)) {
+                image::build(*target)?;
+            }
         }
-        Action::Test { only } => {
-            let bed = Arc::new(bed::Bed::prepare()?);
-            let chosen: Vec<_> = scenarios::all().into_iter().filter(|s| only.is_empty() || only.iter().any(|o| o == s.name)).collect();
-            let plan = scenario::Plan { folder: workspace::runs().join("try"), loader: workspace::dist().join("pv-grub-x86_64.gz"), machines: 1, workers: 2 };
-            scenario::run(&bed, &chosen, &plan)?;
+        Action::Boot(options) => return boot::boot(&options),
+        Action::Test { list: true, .. } => {
+            for scenario in scenarios::all() {
+                println!("{}", scenario.name);
+            }
+        }
+        Action::Test {
+            only,
+            host,
+            machines,
+            workers,
+            list: false,
+        } => {
+            let extent = if host {
+                checks::Extent::Host
+            } else {
+                checks::Extent::All
+            };
+            return checks::test(&checks::Wish {
+                only,
+                extent,
+                machines,
+                workers,
+            });
+        }
+        Action::Bed => {
+            let begun = Instant::now();
+            let bed = bed::Bed::prepare()?;
+            let took = begun.elapsed().as_secs_f64();
+            println!(
+                "bed: ready in {took:.1} s; QEMU is {}, Xen {}",
+                bed.qemu.display(),
+                bed.hypervisor.display()
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use crate::problem::{Context, Problem, Result};
 use crate::xen::disk::DiskImage;
 use crate::xen::dom0::Dom0;
 use crate::xen::guest::{Config, Guest, Trouble};
-use crate::xen::machine::{Machine, Wish, link_or_copy};
+use crate::xen::machine::{self, Machine, Wish, link_or_copy};
 
 /// What a scenario's function returns.
 pub(crate) type Outcome = std::result::Result<(), Trouble>;
@@ -88,7 +88,10 @@ impl Stage {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn share(&self, file: &Path) -> Result<String> {
-        let name = file.file_name().and_then(|n| n.to_str()).context(|| "the file has no proper name")?;
+        let name = file
+            .file_name()
+            .and_then(|n| n.to_str())
+            .context(|| "the file has no proper name")?;
         let folder = self.machine.share().join(&self.name);
         fs::create_dir_all(&folder)?;
         link_or_copy(file, &folder.join(name))?;
@@ -110,12 +113,21 @@ impl Stage {
     ///
     /// # Errors
     /// Those of `make`.
-    pub(crate) fn image(&self, name: &str, make: impl FnOnce(&Bed, &Path) -> Result<DiskImage>) -> Result<DiskImage> {
+    pub(crate) fn image(
+        &self,
+        name: &str,
+        make: impl FnOnce(&Bed, &Path) -> Result<DiskImage>,
+    ) -> Result<DiskImage> {
         let mut images = locked(&self.shelf.images);
         if let Some(image) = images.get(name) {
             return Ok(image.clone());
         }
-        let base = self.folder.parent().unwrap_or(&self.folder).join("images").join(name);
+        let base = self
+            .folder
+            .parent()
+            .unwrap_or(&self.folder)
+            .join("images")
+            .join(name);
         fs::create_dir_all(&base)?;
         let image = make(&self.bed, &base)?;
         images.insert(name.to_owned(), image.clone());
@@ -134,7 +146,8 @@ impl Stage {
             "i=0; until ls /sys/bus/scsi/devices/*:0:{target}:{unit}/block 2>/dev/null; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 50000; done"
         ))?;
         let name = found.lines().last().unwrap_or_default().trim();
-        self.dom0.run(&format!("until [ -b /dev/{name} ]; do usleep 20000; done"))?;
+        self.dom0
+            .run(&format!("until [ -b /dev/{name} ]; do usleep 20000; done"))?;
         Ok(format!("/dev/{name}"))
     }
 
@@ -163,7 +176,8 @@ impl Stage {
             return Ok(());
         }
         for name in &self.guests {
-            self.dom0.try_run(&format!("xl destroy {name}"), Duration::from_secs(60))?;
+            self.dom0
+                .try_run(&format!("xl destroy {name}"), Duration::from_secs(60))?;
         }
         for number in self.plugged.drain(..) {
             self.machine.unplug(number);
@@ -215,7 +229,10 @@ impl<'a> Queue<'a> {
                 state.free_mib -= scenario.mib;
                 return Some(scenario);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -225,7 +242,9 @@ impl<'a> Queue<'a> {
     }
 
     fn give_up(&self, why: &str) {
-        locked(&self.state).broken.get_or_insert_with(|| why.to_owned());
+        locked(&self.state)
+            .broken
+            .get_or_insert_with(|| why.to_owned());
         self.changed.notify_all();
     }
 }
@@ -241,6 +260,7 @@ pub(crate) fn run(bed: &Arc<Bed>, scenarios: &[&Scenario], plan: &Plan) -> Resul
     let machines = plan.machines.clamp(1, scenarios.len().max(1));
     let done: Mutex<Vec<Done>> = Mutex::new(Vec::new());
     let mut open: Vec<&Scenario> = scenarios.to_vec();
+    skip_too_large(&mut open, available_mib(), &done);
     for attempt in 1..=2 {
         if open.is_empty() {
             break;
@@ -251,7 +271,11 @@ pub(crate) fn run(bed: &Arc<Bed>, scenarios: &[&Scenario], plan: &Plan) -> Resul
         }
         let why = std::thread::scope(|scope| {
             let mut threads = Vec::new();
-            for (index, share) in shares.into_iter().enumerate().filter(|(_, s)| !s.is_empty()) {
+            for (index, share) in shares
+                .into_iter()
+                .enumerate()
+                .filter(|(_, s)| !s.is_empty())
+            {
                 let done = &done;
                 threads.push(scope.spawn(move || {
                     let folder = plan.folder.join(format!("machine-{}-{attempt}", index + 1));
@@ -272,7 +296,10 @@ pub(crate) fn run(bed: &Arc<Bed>, scenarios: &[&Scenario], plan: &Plan) -> Resul
         open.retain(|s| !finished.contains(&s.name));
         let Some(why) = why else { continue };
         if attempt == 1 && !open.is_empty() {
-            println!("bed: broke: {why}; {} unfinished scenarios run again in a new machine", open.len());
+            println!(
+                "bed: broke: {why}; {} unfinished scenarios run again in a new machine",
+                open.len()
+            );
         } else {
             for scenario in &open {
                 let verdict = Verdict::Error(why.clone());
@@ -284,17 +311,58 @@ pub(crate) fn run(bed: &Arc<Bed>, scenarios: &[&Scenario], plan: &Plan) -> Resul
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Takes out what this machine's memory cannot hold.
+fn skip_too_large(open: &mut Vec<&Scenario>, available_mib: u64, done: &Mutex<Vec<Done>>) {
+    open.retain(|scenario| {
+        let needed = u64::from(scenario.mib) + u64::from(machine::OVERHEAD_MIB);
+        if needed <= available_mib {
+            return true;
+        }
+        let verdict = Verdict::Skip(format!("needs {needed} MiB, {available_mib} are free"));
+        verdict.print(scenario.name, Duration::ZERO);
+        locked(done).push((scenario.name, verdict, Duration::ZERO));
+        false
+    });
+}
+
+/// Memory that the host can still give, in MiB; no limit where Linux does not tell.
+fn available_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(u64::MAX, |kib| kib / 1024)
+}
+
 /// Boots one machine and runs its share of the scenarios. An error means that the bed broke.
-fn in_one_machine(bed: &Arc<Bed>, share: Vec<&Scenario>, plan: &Plan, folder: &Path, done: &Mutex<Vec<Done>>) -> Result<()> {
+fn in_one_machine(
+    bed: &Arc<Bed>,
+    share: Vec<&Scenario>,
+    plan: &Plan,
+    folder: &Path,
+    done: &Mutex<Vec<Done>>,
+) -> Result<()> {
     let largest = share.iter().map(|s| s.mib).max().unwrap_or(0);
     let guest_mib = (largest + 512).max(1536);
-    let ports = plan.workers.clamp(1, u32::try_from(share.len()).unwrap_or(u32::MAX));
+    let ports = plan
+        .workers
+        .clamp(1, u32::try_from(share.len()).unwrap_or(u32::MAX));
     let begun = Instant::now();
     let (machine, dom0s) = Machine::boot(bed, folder, &Wish { guest_mib, ports })?;
-    println!("bed: Xen is up in {:.1} s, {guest_mib} MiB for guests, logs in {}", begun.elapsed().as_secs_f64(), folder.display());
+    println!(
+        "bed: Xen is up in {:.1} s, {guest_mib} MiB for guests, logs in {}",
+        begun.elapsed().as_secs_f64(),
+        folder.display()
+    );
     let machine = Arc::new(machine);
     let shelf = Arc::new(Shelf::default());
-    let queue = Queue { state: Mutex::new(QueueState { open: share, free_mib: guest_mib, broken: None }), changed: Condvar::new() };
+    let queue = Queue {
+        state: Mutex::new(QueueState {
+            open: share,
+            free_mib: guest_mib,
+            broken: None,
+        }),
+        changed: Condvar::new(),
+    };
     std::thread::scope(|scope| {
         for dom0 in dom0s {
             let dom0 = Arc::new(dom0);
@@ -335,11 +403,15 @@ fn perform(scenario: &Scenario, stage: &mut Stage, run_folder: &Path) -> Result<
     fs::create_dir_all(&stage.folder)?;
     let outcome = (scenario.run)(stage);
     let cleaned = stage.clean_up(run_folder);
-    let log = || run_folder.join(format!("{}.console.log", scenario.name)).display().to_string();
+    let log = || {
+        run_folder
+            .join(format!("{}.console.log", scenario.name))
+            .display()
+            .to_string()
+    };
     let verdict = match outcome {
         Ok(()) => Verdict::Pass,
         Err(Trouble::Guest(why)) => Verdict::Fail(format!("{why} (console: {})", log())),
-        Err(Trouble::Skip(why)) => Verdict::Skip(why),
         Err(Trouble::Bed(why)) => return Err(Problem::new(format!("{}: {why}", scenario.name))),
     };
     cleaned?;

@@ -46,24 +46,43 @@ impl Apt {
                  Acquire::IndexTargets::deb::CNF::DefaultEnabled \"false\";\nAPT::Architecture \"amd64\";\n"
             ),
         )?;
-        Ok(Apt { config, suite: suite.to_owned(), updated: std::cell::Cell::new(false) })
+        Ok(Apt {
+            config,
+            suite: suite.to_owned(),
+            updated: std::cell::Cell::new(false),
+        })
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("APT_CONFIG", &self.config).env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .env("APT_CONFIG", &self.config)
+            .env("LC_ALL", "C")
+            .env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
 
     /// Fetches the release's package lists.
     fn update(&self) -> Result<()> {
         let mirror = mirror()?;
-        let keys = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+        let keys = if Path::new(KEYRING).exists() {
+            format!("[signed-by={KEYRING}] ")
+        } else {
+            String::new()
+        };
         let sources = self.config.with_file_name("sources.list");
-        fs::write(&sources, format!("deb {keys}{mirror} {} main\n", self.suite))?;
+        fs::write(
+            &sources,
+            format!("deb {keys}{mirror} {} main\n", self.suite),
+        )?;
         println!("bed: asking apt for the packages of Debian {}", self.suite);
         // apt-get update ends with 0 when lists could not be had, unless told that every error counts.
-        output(self.command("apt-get").args(["-q", "-o", "APT::Update::Error-Mode=any", "update"]))?;
+        output(self.command("apt-get").args([
+            "-q",
+            "-o",
+            "APT::Update::Error-Mode=any",
+            "update",
+        ]))?;
         self.updated.set(true);
         Ok(())
     }
@@ -72,7 +91,10 @@ impl Apt {
         if self.updated.get() {
             return Ok(());
         }
-        retry(&format!("the package lists of Debian {}", self.suite), || self.update())
+        retry(
+            &format!("the package lists of Debian {}", self.suite),
+            || self.update(),
+        )
     }
 
     /// Names of packages that start with `prefix` and whose rest `accept` likes, sorted.
@@ -82,8 +104,11 @@ impl Apt {
     pub(crate) fn names(&self, prefix: &str, accept: impl Fn(&str) -> bool) -> Result<Vec<String>> {
         self.update_once()?;
         let all = text(self.command("apt-cache").args(["pkgnames", prefix]))?;
-        let mut names: Vec<String> =
-            all.lines().filter(|n| n.strip_prefix(prefix).is_some_and(&accept)).map(str::to_owned).collect();
+        let mut names: Vec<String> = all
+            .lines()
+            .filter(|n| n.strip_prefix(prefix).is_some_and(&accept))
+            .map(str::to_owned)
+            .collect();
         names.sort();
         Ok(names)
     }
@@ -94,7 +119,12 @@ impl Apt {
     /// When the lists cannot be had or apt does not know `package`.
     pub(crate) fn depends(&self, package: &str) -> Result<Vec<String>> {
         self.update_once()?;
-        let said = text(self.command("apt-cache").args(["depends", "--no-recommends", "--no-suggests", package]))?;
+        let said = text(self.command("apt-cache").args([
+            "depends",
+            "--no-recommends",
+            "--no-suggests",
+            package,
+        ]))?;
         Ok(said
             .lines()
             .filter_map(|l| l.trim_start_matches([' ', '|']).strip_prefix("Depends: "))
@@ -114,7 +144,8 @@ impl Apt {
         while let Some(package) = open.pop() {
             for name in self.depends(&package)? {
                 let library = name.starts_with("lib") || name.starts_with("zlib");
-                let wanted = library && !name.starts_with("libpython") && !name.starts_with("libperl");
+                let wanted =
+                    library && !name.starts_with("libpython") && !name.starts_with("libperl");
                 if wanted && chosen.insert(name.clone()) {
                     open.push(name);
                 }
@@ -136,7 +167,15 @@ impl Apt {
         println!("bed: downloading {what}");
         retry(&what, || {
             self.update_once()?;
-            let done = output(self.command("apt-get").current_dir(into).args(["-q", "download"]).args(packages));
+            let size = || format!("{:.1} MB", megabytes(into));
+            let done = crate::progress::during(&format!("bed: {what}"), size, || {
+                output(
+                    self.command("apt-get")
+                        .current_dir(into)
+                        .args(["-q", "download"])
+                        .args(packages),
+                )
+            });
             if done.is_err() {
                 self.updated.set(false); // the next try asks for new lists
             }
@@ -174,6 +213,17 @@ fn retry(what: &str, act: impl Fn() -> Result<()>) -> Result<()> {
     }
 }
 
+/// What has arrived in a folder so far, in units of a million bytes.
+fn megabytes(folder: &Path) -> f64 {
+    let sizes = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| e.metadata().ok())
+        .map(|m| m.len());
+    sizes.sum::<u64>() as f64 / 1e6
+}
+
 /// The Debian mirror that this machine's own apt uses.
 fn mirror() -> Result<String> {
     if let Some(given) = std::env::var_os("PV_GRUB_MIRROR") {
@@ -181,13 +231,24 @@ fn mirror() -> Result<String> {
     }
     let listed = text(
         Command::new("apt-get")
-            .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
+            .args([
+                "indextargets",
+                "--format",
+                "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+                "Created-By: Packages",
+            ])
             .env("LC_ALL", "C"),
     )
-    .context(|| "this needs a Debian machine with apt (or PV_GRUB_MIRROR set to a Debian mirror)")?;
+    .context(
+        || "this needs a Debian machine with apt (or PV_GRUB_MIRROR set to a Debian mirror)",
+    )?;
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let codename = release.lines().find_map(|l| l.strip_prefix("VERSION_CODENAME=")).unwrap_or("stable");
-    pick_mirror(&listed, codename).context(|| "apt on this machine names no Debian mirror; set PV_GRUB_MIRROR to one")
+    let codename = release
+        .lines()
+        .find_map(|l| l.strip_prefix("VERSION_CODENAME="))
+        .unwrap_or("stable");
+    pick_mirror(&listed, codename)
+        .context(|| "apt on this machine names no Debian mirror; set PV_GRUB_MIRROR to one")
 }
 
 /// Picks from lines of `URI release component`: the release itself, else any component `main`.
@@ -197,7 +258,9 @@ fn pick_mirror(listed: &str, codename: &str) -> Option<String> {
         .filter_map(|l| <[&str; 3]>::try_from(l.split_whitespace().collect::<Vec<_>>()).ok())
         .filter(|[_, _, component]| *component == "main")
         .collect();
-    let own = parsed.iter().find(|[_, release, _]| *release == codename || *release == "stable");
+    let own = parsed
+        .iter()
+        .find(|[_, release, _]| *release == codename || *release == "stable");
     own.or(parsed.first()).map(|[uri, ..]| (*uri).to_owned())
 }
 

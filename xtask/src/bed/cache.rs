@@ -25,14 +25,22 @@ impl Cache {
     /// # Errors
     /// When the folder cannot be made or locked.
     pub(crate) fn open(folder: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&folder).context(|| format!("cannot make the cache {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .context(|| format!("cannot make the cache {}", folder.display()))?;
         let path = folder.join("lock");
         let lock = File::create(&path).context(|| format!("cannot open {}", path.display()))?;
         if lock.try_lock().is_err() {
-            println!("bed: another run is filling {}, waiting for it", folder.display());
-            lock.lock().context(|| format!("cannot lock {}", path.display()))?;
+            println!(
+                "bed: another run is filling {}, waiting for it",
+                folder.display()
+            );
+            lock.lock()
+                .context(|| format!("cannot lock {}", path.display()))?;
         }
-        Ok(Cache { folder, _lock: lock })
+        Ok(Cache {
+            folder,
+            _lock: lock,
+        })
     }
 
     /// The path of something in the cache.
@@ -85,7 +93,9 @@ pub(crate) fn sha256_of(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
-        let count = file.read(&mut buffer).context(|| format!("cannot read {}", path.display()))?;
+        let count = file
+            .read(&mut buffer)
+            .context(|| format!("cannot read {}", path.display()))?;
         if count == 0 {
             return Ok(hex(&hash.finalize()));
         }
@@ -107,13 +117,21 @@ pub(crate) fn files_under(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(current) = open.pop() {
-        for entry in fs::read_dir(&current).context(|| format!("cannot list {}", current.display()))? {
+        for entry in
+            fs::read_dir(&current).context(|| format!("cannot list {}", current.display()))?
+        {
             let entry = entry?;
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 open.push(entry.path());
             } else if kind.is_file() {
-                found.push(entry.path().strip_prefix(folder).map(Path::to_path_buf).unwrap_or_default());
+                found.push(
+                    entry
+                        .path()
+                        .strip_prefix(folder)
+                        .map(Path::to_path_buf)
+                        .unwrap_or_default(),
+                );
             }
         }
     }
@@ -124,9 +142,14 @@ pub(crate) fn files_under(folder: &Path) -> Result<Vec<PathBuf>> {
 fn write_manifest(folder: &Path, recipe: &str) -> Result<()> {
     let mut text = format!("{}\n", sha256(recipe.as_bytes()));
     for file in files_under(folder)? {
-        text.push_str(&format!("{}  {}\n", sha256_of(&folder.join(&file))?, file.display()));
+        text.push_str(&format!(
+            "{}  {}\n",
+            sha256_of(&folder.join(&file))?,
+            file.display()
+        ));
     }
-    fs::write(folder.join(MANIFEST), text).context(|| format!("cannot write the manifest of {}", folder.display()))
+    fs::write(folder.join(MANIFEST), text)
+        .context(|| format!("cannot write the manifest of {}", folder.display()))
 }
 
 /// Checks a product against its manifest.
@@ -137,7 +160,9 @@ fn check(folder: &Path, recipe: &str) -> Result<()> {
         return Err(Problem::new("its recipe has changed"));
     }
     for line in lines {
-        let (sum, name) = line.split_once("  ").context(|| "its manifest is damaged")?;
+        let (sum, name) = line
+            .split_once("  ")
+            .context(|| "its manifest is damaged")?;
         if sha256_of(&folder.join(name))? != sum {
             return Err(Problem::new(format!("{name} has changed")));
         }
@@ -155,11 +180,17 @@ mod tests {
         let cache = Cache::open(base.clone()).unwrap();
         let make = |folder: &Path| Ok(fs::write(folder.join("a"), "one")?);
         let product = cache.product("p", "r", make).unwrap();
-        cache.product("p", "r", |_| Err(Problem::new("made twice"))).unwrap();
+        cache
+            .product("p", "r", |_| Err(Problem::new("made twice")))
+            .unwrap();
         fs::write(product.join("a"), "two").unwrap();
         cache.product("p", "r", make).unwrap();
         assert_eq!(fs::read_to_string(product.join("a")).unwrap(), "one");
-        assert!(cache.product("p", "other", |_| Err(Problem::new("asked"))).is_err());
+        assert!(
+            cache
+                .product("p", "other", |_| Err(Problem::new("asked")))
+                .is_err()
+        );
         fs::remove_dir_all(base).unwrap();
     }
 }

@@ -10,8 +10,8 @@ mod needed;
 mod products;
 mod tools;
 
+pub(crate) use cache::sha256;
 pub(crate) use modules::KernelModules;
 pub(crate) use needed::with_libraries;
-pub(crate) use cache::{sha256, sha256_of};
 pub(crate) use products::Bed;
 pub(crate) use products::Kernel;

@@ -33,15 +33,20 @@ impl KernelModules {
         let mut open: Vec<String> = wanted.iter().map(|w| normal(w)).collect();
         let mut lines = BTreeMap::new();
         while let Some(name) = open.pop() {
-            let (Some(file), false) = (shelf.get(&name), lines.contains_key(&name)) else { continue };
+            let (Some(file), false) = (shelf.get(&name), lines.contains_key(&name)) else {
+                continue;
+            };
             let bytes = unpacked(file)?;
             let needs = depends(&bytes);
             open.extend(needs.iter().cloned());
             fs::write(into.join(format!("{name}.ko")), &bytes)?;
             lines.insert(name.clone(), format!("{name}:{}\n", needs.join(",")));
         }
-        fs::write(into.join("dependencies"), lines.into_values().collect::<String>())
-            .context(|| format!("cannot write to {}", into.display()))
+        fs::write(
+            into.join("dependencies"),
+            lines.into_values().collect::<String>(),
+        )
+        .context(|| format!("cannot write to {}", into.display()))
     }
 
     /// Opens a folder that [`KernelModules::collect`] filled.
@@ -53,11 +58,20 @@ impl KernelModules {
             .context(|| format!("no modules in {}", folder.display()))?;
         let mut dependencies = BTreeMap::new();
         for line in text.lines() {
-            let (name, needs) = line.split_once(':').context(|| "the list of modules is damaged")?;
-            let needs = needs.split(',').filter(|n| !n.is_empty()).map(str::to_owned).collect();
+            let (name, needs) = line
+                .split_once(':')
+                .context(|| "the list of modules is damaged")?;
+            let needs = needs
+                .split(',')
+                .filter(|n| !n.is_empty())
+                .map(str::to_owned)
+                .collect();
             dependencies.insert(name.to_owned(), needs);
         }
-        Ok(KernelModules { folder: folder.to_path_buf(), dependencies })
+        Ok(KernelModules {
+            folder: folder.to_path_buf(),
+            dependencies,
+        })
     }
 
     /// The files to load for `wanted`, in an order in which each finds what it needs.
@@ -69,14 +83,21 @@ impl KernelModules {
         for name in wanted {
             self.visit(&normal(name), 0, &mut order)?;
         }
-        Ok(order.iter().map(|name| self.folder.join(format!("{name}.ko"))).collect())
+        Ok(order
+            .iter()
+            .map(|name| self.folder.join(format!("{name}.ko")))
+            .collect())
     }
 
     fn visit(&self, name: &str, depth: usize, order: &mut Vec<String>) -> Result<()> {
         if depth > self.dependencies.len() {
-            return Err(Problem::new(format!("kernel modules need each other in a circle near {name}")));
+            return Err(Problem::new(format!(
+                "kernel modules need each other in a circle near {name}"
+            )));
         }
-        let Some(needs) = self.dependencies.get(name) else { return Ok(()) }; // built in
+        let Some(needs) = self.dependencies.get(name) else {
+            return Ok(());
+        }; // built in
         if order.iter().any(|n| n == name) {
             return Ok(());
         }
@@ -113,11 +134,16 @@ fn unpacked(file: &Path) -> Result<Vec<u8>> {
 /// The `depends=` entry of a module's `.modinfo`.
 fn depends(bytes: &[u8]) -> Vec<String> {
     let key = b"\0depends=";
-    let Some(at) = bytes.windows(key.len()).position(|w| w == key) else { return Vec::new() };
+    let Some(at) = bytes.windows(key.len()).position(|w| w == key) else {
+        return Vec::new();
+    };
     let rest = &bytes[at + key.len()..];
     let end = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
     let text = String::from_utf8_lossy(&rest[..end]);
-    text.split(',').filter(|n| !n.is_empty()).map(normal).collect()
+    text.split(',')
+        .filter(|n| !n.is_empty())
+        .map(normal)
+        .collect()
 }
 
 #[cfg(test)]
@@ -126,9 +152,15 @@ mod tests {
 
     #[test]
     fn names_and_dependencies_are_read() {
-        assert_eq!(module_name(Path::new("a/xen-blkfront.ko.xz")).as_deref(), Some("xen_blkfront"));
+        assert_eq!(
+            module_name(Path::new("a/xen-blkfront.ko.xz")).as_deref(),
+            Some("xen_blkfront")
+        );
         assert_eq!(module_name(Path::new("a/modules.order")), None);
-        assert_eq!(depends(b"license=GPL\0depends=mbcache,jbd2,crc-16\0x"), ["mbcache", "jbd2", "crc_16"]);
+        assert_eq!(
+            depends(b"license=GPL\0depends=mbcache,jbd2,crc-16\0x"),
+            ["mbcache", "jbd2", "crc_16"]
+        );
         assert_eq!(depends(b"a\0depends=\0x"), [""; 0]);
     }
 }

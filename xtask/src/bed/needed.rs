@@ -22,7 +22,11 @@ fn needed(bytes: &[u8]) -> Vec<String> {
         dynamic
             .iter()
             .filter(|d| d.d_tag == DT_NEEDED)
-            .map(|d| Ok(strings.get(usize::try_from(d.d_val()).unwrap_or(usize::MAX))?.to_owned()))
+            .map(|d| {
+                Ok(strings
+                    .get(usize::try_from(d.d_val()).unwrap_or(usize::MAX))?
+                    .to_owned())
+            })
             .collect()
     };
     read().unwrap_or_default()
@@ -33,10 +37,17 @@ fn needed(bytes: &[u8]) -> Vec<String> {
 ///
 /// # Errors
 /// When a program cannot be read or a library is not there.
-pub(crate) fn with_libraries(root: &Path, programs: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>> {
+pub(crate) fn with_libraries(
+    root: &Path,
+    programs: &[PathBuf],
+) -> Result<BTreeMap<String, PathBuf>> {
     let mut shelf: BTreeMap<String, PathBuf> = BTreeMap::new();
     for file in all_names(root)? {
-        if let Some(name) = file.file_name().and_then(|n| n.to_str()).filter(|n| n.contains(".so")) {
+        if let Some(name) = file
+            .file_name()
+            .and_then(|n| n.to_str())
+            .filter(|n| n.contains(".so"))
+        {
             shelf.insert(name.to_owned(), file);
         }
     }
@@ -46,7 +57,9 @@ pub(crate) fn with_libraries(root: &Path, programs: &[PathBuf]) -> Result<BTreeM
     while let Some(program) = open.pop() {
         let bytes = fs::read(&program).context(|| format!("cannot read {}", program.display()))?;
         for name in needed(&bytes) {
-            let file = shelf.get(&name).context(|| format!("{} needs {name}", program.display()))?;
+            let file = shelf
+                .get(&name)
+                .context(|| format!("{} needs {name}", program.display()))?;
             found.insert(name, file.clone());
             if seen.insert(file.clone()) {
                 open.push(file.clone());
@@ -54,7 +67,9 @@ pub(crate) fn with_libraries(root: &Path, programs: &[PathBuf]) -> Result<BTreeM
         }
     }
     if found.is_empty() {
-        return Err(Problem::new("no program needs a library: the unpacked root is wrong"));
+        return Err(Problem::new(
+            "no program needs a library: the unpacked root is wrong",
+        ));
     }
     Ok(found)
 }

@@ -20,10 +20,37 @@ const BED_SUITE: &str = "bookworm";
 
 /// What dom0 and guests load, and what is kept of each kernel package.
 const MODULES: &[&str] = &[
-    "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "xen-blkback", "xen-netback", "loop",
-    "crc32c_generic", "crc32c-intel", "libcrc32c", "ext4", "bridge", "tun", "virtio_pci", "virtio_blk",
-    "virtio_console", "virtio_scsi", "sd_mod", "9p", "9pnet_virtio", "af_packet", "sch_netem", "xen-blkfront",
-    "xen-netfront", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "isofs", "scsi_debug",
+    "xen-evtchn",
+    "xen-gntdev",
+    "xen-gntalloc",
+    "xen-privcmd",
+    "xenfs",
+    "xen-blkback",
+    "xen-netback",
+    "loop",
+    "crc32c_generic",
+    "crc32c-intel",
+    "libcrc32c",
+    "ext4",
+    "bridge",
+    "tun",
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_console",
+    "virtio_scsi",
+    "sd_mod",
+    "9p",
+    "9pnet_virtio",
+    "af_packet",
+    "sch_netem",
+    "xen-blkfront",
+    "xen-netfront",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859-1",
+    "isofs",
+    "scsi_debug",
 ]; // one list for both, since each kernel may be either
 
 /// One Debian release's kernel.
@@ -67,7 +94,14 @@ impl Bed {
         let tools = Tools::new(host_tools(&cache, &apt, &suite)?);
         let debian12 = kernel(&cache, "debian12", &["bookworm"])?;
         let debian13 = kernel(&cache, "debian13", &["trixie", "bookworm-backports"])?;
-        Ok(Bed { qemu, hypervisor, root, tools, debian12, debian13 })
+        Ok(Bed {
+            qemu,
+            hypervisor,
+            root,
+            tools,
+            debian12,
+            debian13,
+        })
     }
 
     /// The one file under the toolstack's root whose path ends with `ending`.
@@ -81,7 +115,9 @@ impl Bed {
 
 fn file_ending(root: &Path, ending: &str) -> Result<PathBuf> {
     let files = super::cache::files_under(root)?;
-    let found = files.into_iter().find(|f| f.to_string_lossy().ends_with(ending));
+    let found = files
+        .into_iter()
+        .find(|f| f.to_string_lossy().ends_with(ending));
     Ok(root.join(found.context(|| format!("no package of the bed holds {ending}"))?))
 }
 
@@ -91,15 +127,32 @@ fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
         output(Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
         return Ok(());
     }
-    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(std::process::Stdio::piped()).spawn()?;
+    let mut archive = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
     let pipe = archive.stdout.take().context(|| "dpkg-deb has no output")?;
-    let status = Command::new("tar").args(["-x", "--wildcards", "-C"]).arg(into).args(only).stdin(pipe).stderr(std::process::Stdio::null()).status()?;
+    let status = Command::new("tar")
+        .args(["-x", "--wildcards", "-C"])
+        .arg(into)
+        .args(only)
+        .stdin(pipe)
+        .stderr(std::process::Stdio::null())
+        .status()?;
     archive.wait()?;
-    if status.success() { Ok(()) } else { Err(Problem::new(format!("cannot unpack {}", package.display()))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Problem::new(format!("cannot unpack {}", package.display())))
+    }
 }
 
 fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found: Vec<PathBuf> = super::cache::files_under(folder)?.into_iter().map(|f| folder.join(f)).collect();
+    let mut found: Vec<PathBuf> = super::cache::files_under(folder)?
+        .into_iter()
+        .map(|f| folder.join(f))
+        .collect();
     found.retain(|f| f.extension().is_some_and(|e| e == "deb"));
     Ok(found)
 }
@@ -111,14 +164,28 @@ fn toolstack(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
         let packages = cache.product(&format!("debs-toolstack-{suite}"), RECIPE, |into| {
             let newest = |prefix: &str, accept: &dyn Fn(&str) -> bool| -> Result<String> {
                 let names = apt.names(prefix, accept)?;
-                names.into_iter().next_back().context(|| format!("Debian {suite} has no package {prefix}*"))
+                names
+                    .into_iter()
+                    .next_back()
+                    .context(|| format!("Debian {suite} has no package {prefix}*"))
             };
-            let version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.contains('-');
+            let version =
+                |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit()) && !rest.contains('-');
             let mut wanted = vec![
-                newest("xen-hypervisor-", &|rest| rest.strip_suffix("-amd64").is_some_and(version))?,
+                newest("xen-hypervisor-", &|rest| {
+                    rest.strip_suffix("-amd64").is_some_and(version)
+                })?,
                 newest("xen-utils-", &version)?,
             ];
-            for name in ["xenstore-utils", "busybox-static", "libc6", "libgcc-s1", "grub-xen-bin", "grub-xen-host", "libxen-dev"] {
+            for name in [
+                "xenstore-utils",
+                "busybox-static",
+                "libc6",
+                "libgcc-s1",
+                "grub-xen-bin",
+                "grub-xen-host",
+                "libxen-dev",
+            ] {
                 wanted.push(newest(name, &str::is_empty)?);
             }
             for optional in ["isc-dhcp-server", "dnsmasq-base", "iproute2"] {
@@ -130,7 +197,13 @@ fn toolstack(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
         for package in debs(&packages)? {
             unpack(&package, into, &[])?;
         }
-        for unused in ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/i18n", "usr/lib/x86_64-linux-gnu/gconv"] {
+        for unused in [
+            "usr/share/doc",
+            "usr/share/man",
+            "usr/share/locale",
+            "usr/share/i18n",
+            "usr/lib/x86_64-linux-gnu/gconv",
+        ] {
             if into.join(unused).exists() {
                 fs::remove_dir_all(into.join(unused))?;
             }
@@ -145,14 +218,19 @@ fn hypervisor(cache: &Cache, root: &Path, suite: &str) -> Result<PathBuf> {
         let mut packed = None;
         for entry in fs::read_dir(root.join("boot"))? {
             let path = entry?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default()
+                .to_owned();
             if name.starts_with("xen-") && name.ends_with(".gz") {
                 packed = Some(path);
             }
         }
         let packed = packed.context(|| "the hypervisor's package holds no boot/xen-*.gz")?;
         let mut to = File::create(into.join("xen"))?;
-        io::copy(&mut GzDecoder::new(File::open(&packed)?), &mut to).context(|| format!("cannot gunzip {}", packed.display()))?;
+        io::copy(&mut GzDecoder::new(File::open(&packed)?), &mut to)
+            .context(|| format!("cannot gunzip {}", packed.display()))?;
         Ok(())
     })?;
     Ok(product.join("xen"))
@@ -169,14 +247,18 @@ fn host_tools(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
         return Ok(cache.path("tools"));
     }
     // Named after what it holds: machines that share the cache may lack different tools.
-    cache.product(&format!("tools-{suite}-{}", missing.join("-")), "1", |into| {
-        let folder = into.join("debs");
-        for package in apt.download(&apt.with_libraries(&missing)?, &folder)? {
-            unpack(&package, into, &[])?;
-        }
-        fs::remove_dir_all(folder)?;
-        tools::drop_libc(into)
-    })
+    cache.product(
+        &format!("tools-{suite}-{}", missing.join("-")),
+        "1",
+        |into| {
+            let folder = into.join("debs");
+            for package in apt.download(&apt.with_libraries(&missing)?, &folder)? {
+                unpack(&package, into, &[])?;
+            }
+            fs::remove_dir_all(folder)?;
+            tools::drop_libc(into)
+        },
+    )
 }
 
 /// A release's current kernel and the modules that dom0 and guests use, from the first of `suites` that has one.
@@ -198,7 +280,10 @@ fn kernel(cache: &Cache, name: &str, suites: &[&str]) -> Result<Kernel> {
                     Err(why) => said.push(why.to_string()),
                 }
             }
-            Err(Problem::new(format!("no kernel for {name}: {}", said.join("; "))))
+            Err(Problem::new(format!(
+                "no kernel for {name}: {}",
+                said.join("; ")
+            )))
         })?;
         let whole = into.join("whole");
         fs::create_dir_all(&whole)?;
@@ -208,21 +293,33 @@ fn kernel(cache: &Cache, name: &str, suites: &[&str]) -> Result<Kernel> {
         let image = file_starting(&whole.join("boot"), "vmlinuz-")?;
         fs::rename(image, into.join("vmlinuz"))?;
         fs::create_dir_all(into.join("modules"))?;
-        let tree = ["lib/modules", "usr/lib/modules"].iter().map(|t| whole.join(t)).find(|t| t.exists());
+        let tree = ["lib/modules", "usr/lib/modules"]
+            .iter()
+            .map(|t| whole.join(t))
+            .find(|t| t.exists());
         let tree = tree.context(|| format!("the kernel package of {name} holds no modules"))?;
         KernelModules::collect(&tree, MODULES, &into.join("modules"))?;
         fs::remove_dir_all(whole)?;
         Ok(())
     })?;
-    Ok(Kernel { image: product.join("vmlinuz"), modules: product.join("modules") })
+    Ok(Kernel {
+        image: product.join("vmlinuz"),
+        modules: product.join("modules"),
+    })
 }
 
 fn file_starting(folder: &Path, start: &str) -> Result<PathBuf> {
     for entry in fs::read_dir(folder).context(|| format!("cannot list {}", folder.display()))? {
         let path = entry?.path();
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(start)) {
+        if path
+            .file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with(start))
+        {
             return Ok(path);
         }
     }
-    Err(Problem::new(format!("nothing named {start}* in {}", folder.display())))
+    Err(Problem::new(format!(
+        "nothing named {start}* in {}",
+        folder.display()
+    )))
 }

@@ -43,22 +43,38 @@ impl Tools {
             let file = self.root.join(folder).join(name);
             if file.exists() {
                 let mut command = Command::new(file);
-                let libraries: Vec<PathBuf> =
-                    ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"].iter().map(|l| self.root.join(l)).collect();
-                let joined = std::env::join_paths(libraries).context(|| "the cache's path holds a colon")?;
+                let libraries: Vec<PathBuf> = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
+                    .iter()
+                    .map(|l| self.root.join(l))
+                    .collect();
+                let joined =
+                    std::env::join_paths(libraries).context(|| "the cache's path holds a colon")?;
                 command.env("LD_LIBRARY_PATH", joined);
                 return Ok(command);
             }
         }
-        Err(Problem::new(format!("the tool {name} is neither on this machine nor in {}", self.root.display())))
+        Err(Problem::new(format!(
+            "the tool {name} is neither on this machine nor in {}",
+            self.root.display()
+        )))
     }
 }
 
 /// Removes the C library from an unpacked root, so that tools run with the machine's own.
 pub(crate) fn drop_libc(root: &Path) -> Result<()> {
     for file in files_under(root)? {
-        let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let of_libc = ["libc.so", "libm.so", "libpthread.so", "libdl.so", "librt.so", "ld-linux"];
+        let name = file
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
+        let of_libc = [
+            "libc.so",
+            "libm.so",
+            "libpthread.so",
+            "libdl.so",
+            "librt.so",
+            "ld-linux",
+        ];
         if of_libc.iter().any(|p| name.starts_with(p)) {
             std::fs::remove_file(root.join(&file))?;
         }
@@ -78,14 +94,31 @@ pub(crate) fn qemu() -> Result<PathBuf> {
     println!("bed: {PROGRAM} is missing; installing Debian's package qemu-system-x86 with apt-get");
     let root = text(Command::new("id").arg("-u"))?.trim() == "0";
     let apt = |arguments: &[&str]| {
-        let mut apt = if root { Command::new("apt-get") } else { Command::new("sudo") };
+        let mut apt = if root {
+            Command::new("apt-get")
+        } else {
+            Command::new("sudo")
+        };
         if !root {
             apt.args(["-n", "apt-get"]);
         }
         command::run(apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
     apt(&["-q", "update"])
-        .and_then(|()| apt(&["-q", "install", "-y", "--no-install-recommends", "qemu-system-x86"]))
-        .context(|| format!("{PROGRAM} is needed and could not be installed; install qemu-system-x86 by hand"))?;
-    command::find(PROGRAM).context(|| format!("{PROGRAM} is still missing after its package was installed"))
+        .and_then(|()| {
+            apt(&[
+                "-q",
+                "install",
+                "-y",
+                "--no-install-recommends",
+                "qemu-system-x86",
+            ])
+        })
+        .context(|| {
+            format!(
+                "{PROGRAM} is needed and could not be installed; install qemu-system-x86 by hand"
+            )
+        })?;
+    command::find(PROGRAM)
+        .context(|| format!("{PROGRAM} is still missing after its package was installed"))
 }

@@ -32,6 +32,22 @@ title Debian, staying in its shell
     initrd /boot/initrd.img
 ";
 
+/// The sample disk's initrd.
+fn sample_recipe() -> Recipe {
+    Recipe {
+        payload_bytes: 100_000,
+        ..Recipe::default()
+    }
+}
+
+/// The checksum that the guest on the sample disk prints of its initrd's payload.
+///
+/// # Errors
+/// When the bed lacks a part of the initrd.
+pub(crate) fn sample_payload_sha256(stage: &Stage, kernel: &Kernel) -> Result<String> {
+    Ok(ramdisk::build(&stage.bed, kernel, &sample_recipe())?.payload_sha256)
+}
+
 /// Makes the sample disk in `folder`: MBR, one ext4 partition, kernel, initrd and menu.
 ///
 /// # Errors
@@ -39,7 +55,7 @@ title Debian, staying in its shell
 pub(crate) fn make(bed: &Bed, folder: &Path, kernel: &Kernel, menu: &Menu) -> Result<DiskImage> {
     let content = disk::fresh_folder(&folder.join("content"))?;
     disk::put(&content, "boot/vmlinuz", &kernel.image)?;
-    let initrd = ramdisk::build(bed, kernel, &Recipe { payload_bytes: 100_000, ..Recipe::default() })?;
+    let initrd = ramdisk::build(bed, kernel, &sample_recipe())?;
     disk::put_text(&content, "boot/initrd.img", &initrd.bytes)?;
     disk::put_text(&content, "marker", b"sample disk\n")?;
     match menu {
@@ -52,7 +68,11 @@ pub(crate) fn make(bed: &Bed, folder: &Path, kernel: &Kernel, menu: &Menu) -> Re
     }
     let part = folder.join("part.img");
     // GRUB 2.06 cannot read what mke2fs of today makes, so its disk is an older ext.
-    let kind = if matches!(menu, Menu::Grub2) { FileSystem::Ext3 } else { FileSystem::Ext4 };
+    let kind = if matches!(menu, Menu::Grub2) {
+        FileSystem::Ext3
+    } else {
+        FileSystem::Ext4
+    };
     disk::make_file_system(bed, kind, &content, 96, &part)?;
     disk::join(Table::Mbr, &[part], 512, &folder.join("disk.img"))
 }
@@ -61,7 +81,12 @@ pub(crate) fn make(bed: &Bed, folder: &Path, kernel: &Kernel, menu: &Menu) -> Re
 ///
 /// # Errors
 /// When a tool fails.
-pub(crate) fn disk_with(stage: &Stage, name: &str, kernel: &Kernel, menu: &Menu) -> Result<DiskImage> {
+pub(crate) fn disk_with(
+    stage: &Stage,
+    name: &str,
+    kernel: &Kernel,
+    menu: &Menu,
+) -> Result<DiskImage> {
     stage.image(name, |bed, folder| make(bed, folder, kernel, menu))
 }
 
@@ -70,6 +95,54 @@ pub(crate) fn disk_with(stage: &Stage, name: &str, kernel: &Kernel, menu: &Menu)
 /// # Errors
 /// When a tool fails.
 pub(crate) fn sample(stage: &Stage, kernel: &Kernel) -> Result<DiskImage> {
-    let release = kernel.image.parent().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
-    disk_with(stage, &format!("sample-{}", release.unwrap_or_default()), kernel, &Menu::Lst(SAMPLE_MENU.to_owned()))
+    let release = kernel
+        .image
+        .parent()
+        .and_then(|p| p.file_name())
+        .map(|n| n.to_string_lossy().into_owned());
+    disk_with(
+        stage,
+        &format!("sample-{}", release.unwrap_or_default()),
+        kernel,
+        &Menu::Lst(SAMPLE_MENU.to_owned()),
+    )
+}
+
+/// A disk whose file systems each hold `marker`, a line that says what they are.
+///
+/// # Errors
+/// When a tool fails.
+pub(crate) fn marked(
+    bed: &Bed,
+    folder: &Path,
+    table: Table,
+    sector_bytes: u32,
+    kinds: &[FileSystem],
+) -> Result<DiskImage> {
+    let table_name = match table {
+        Table::None => "none",
+        Table::Mbr => "mbr",
+        Table::MbrLogical => "logical",
+        Table::Gpt => "gpt",
+    };
+    let mut parts = Vec::new();
+    for (index, kind) in kinds.iter().enumerate() {
+        let content = disk::fresh_folder(&folder.join("content"))?;
+        let text = format!("{} on {table_name}\n", format!("{kind:?}").to_lowercase());
+        disk::put_text(&content, "marker", text.as_bytes())?;
+        let part = folder.join(format!("part{index}.img"));
+        disk::make_file_system(bed, *kind, &content, 40, &part)?;
+        parts.push(part);
+    }
+    disk::join(table, &parts, sector_bytes, &folder.join("disk.img"))
+}
+
+/// An empty disk of 3 TiB that takes no space.
+///
+/// # Errors
+/// When the host's file system cannot hold such a file.
+pub(crate) fn huge(folder: &Path) -> Result<DiskImage> {
+    let path = folder.join("disk.img");
+    std::fs::File::create(&path)?.set_len(3 << 40)?;
+    Ok(DiskImage::new(&path))
 }

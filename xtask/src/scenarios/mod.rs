@@ -1,11 +1,15 @@
 //! The table of scenarios: every promise that is kept under a real Xen, one row each.
 
 mod direct;
+mod loader;
 pub(crate) mod media;
 
 use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they are started.
 pub(crate) fn all() -> Vec<&'static Scenario> {
-    [direct::TABLE].into_iter().flatten().collect()
+    [direct::TABLE, loader::TABLE]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -65,8 +65,11 @@ impl Cpio {
         let name = u32::try_from(path.len() + 1).unwrap_or(u32::MAX);
         let links = if mode & FOLDER == FOLDER { 2 } else { 1 };
         self.bytes.extend_from_slice(b"070701");
-        for field in [self.inode, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name, 0] {
-            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
+        for field in [
+            self.inode, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name, 0,
+        ] {
+            self.bytes
+                .extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(path.as_bytes());
         self.bytes.push(0);

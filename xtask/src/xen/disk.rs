@@ -3,7 +3,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::gpt;
 use crate::bed::Bed;
@@ -36,7 +35,11 @@ pub(crate) struct DiskImage {
 impl DiskImage {
     /// A writable disk with 512-byte sectors.
     pub(crate) fn new(path: &Path) -> Self {
-        DiskImage { path: path.to_path_buf(), sector_bytes: 512, access: Access::ReadWrite }
+        DiskImage {
+            path: path.to_path_buf(),
+            sector_bytes: 512,
+            access: Access::ReadWrite,
+        }
     }
 }
 
@@ -74,14 +77,25 @@ pub(crate) enum Table {
 ///
 /// # Errors
 /// When a tool is missing or fails, for instance because the content does not fit.
-pub(crate) fn make_file_system(bed: &Bed, kind: FileSystem, folder: &Path, mib: u64, image: &Path) -> Result<()> {
+pub(crate) fn make_file_system(
+    bed: &Bed,
+    kind: FileSystem,
+    folder: &Path,
+    mib: u64,
+    image: &Path,
+) -> Result<()> {
     let tool = |name: &str| bed.tools.command(name);
     if image.exists() {
         fs::remove_file(image)?;
     }
     match kind {
         FileSystem::Iso9660 => {
-            output(tool("xorriso")?.args(["-as", "mkisofs", "-quiet", "-R", "-V", "PVGRUB", "-o"]).arg(image).arg(folder))?;
+            output(
+                tool("xorriso")?
+                    .args(["-as", "mkisofs", "-quiet", "-R", "-V", "PVGRUB", "-o"])
+                    .arg(image)
+                    .arg(folder),
+            )?;
             // A whole number of the largest sector size, so that it can also be a partition.
             let file = OpenOptions::new().write(true).open(image)?;
             file.set_len(file.metadata()?.len().next_multiple_of(4096))?;
@@ -89,23 +103,53 @@ pub(crate) fn make_file_system(bed: &Bed, kind: FileSystem, folder: &Path, mib: 
         }
         FileSystem::Fat16 | FileSystem::Fat32 => {
             File::create(image)?.set_len(mib * MIB)?;
-            let width = if kind == FileSystem::Fat16 { "16" } else { "32" };
-            output(tool("mkfs.vfat")?.args(["-F", width, "-n", "PVGRUB"]).arg(image))?;
+            let width = if kind == FileSystem::Fat16 {
+                "16"
+            } else {
+                "32"
+            };
+            output(
+                tool("mkfs.vfat")?
+                    .args(["-F", width, "-n", "PVGRUB"])
+                    .arg(image),
+            )?;
             let mut entries: Vec<PathBuf> = Vec::new();
             for entry in fs::read_dir(folder)? {
                 entries.push(entry?.path());
             }
             if !entries.is_empty() {
-                output(tool("mcopy")?.args(["-s", "-Q", "-i"]).arg(image).args(&entries).arg("::/").env("MTOOLS_SKIP_CHECK", "1"))?;
+                output(
+                    tool("mcopy")?
+                        .args(["-s", "-Q", "-i"])
+                        .arg(image)
+                        .args(&entries)
+                        .arg("::/")
+                        .env("MTOOLS_SKIP_CHECK", "1"),
+                )?;
             }
             return Ok(());
         }
         FileSystem::Ext4 | FileSystem::Ext3 | FileSystem::Ext2 => {}
     }
     let mut command = tool("mke2fs")?;
-    command.args(["-q", "-F", "-L", "pvgrub", "-U", "3e6be9de-8139-4c4a-9106-a43f08d823a6", "-d"]).arg(folder);
+    command
+        .args([
+            "-q",
+            "-F",
+            "-L",
+            "pvgrub",
+            "-U",
+            "3e6be9de-8139-4c4a-9106-a43f08d823a6",
+            "-d",
+        ])
+        .arg(folder);
     match kind {
-        FileSystem::Ext4 => command.args(["-t", "ext4", "-O", "64bit,metadata_csum,metadata_csum_seed,orphan_file"]),
+        FileSystem::Ext4 => command.args([
+            "-t",
+            "ext4",
+            "-O",
+            "64bit,metadata_csum,metadata_csum_seed,orphan_file",
+        ]),
         FileSystem::Ext3 => command.args(["-t", "ext3"]),
         _ => command.args(["-t", "ext2", "-b", "1024"]),
     };
@@ -117,7 +161,12 @@ pub(crate) fn make_file_system(bed: &Bed, kind: FileSystem, folder: &Path, mib: 
 ///
 /// # Errors
 /// When files cannot be read or written, or a table cannot hold so many partitions.
-pub(crate) fn join(table: Table, parts: &[PathBuf], sector_bytes: u32, image: &Path) -> Result<DiskImage> {
+pub(crate) fn join(
+    table: Table,
+    parts: &[PathBuf],
+    sector_bytes: u32,
+    image: &Path,
+) -> Result<DiskImage> {
     let mut disk = File::create(image).context(|| format!("cannot make {}", image.display()))?;
     let sector = u64::from(sector_bytes);
     let mut at = if table == Table::None { 0 } else { MIB };
@@ -141,7 +190,11 @@ pub(crate) fn join(table: Table, parts: &[PathBuf], sector_bytes: u32, image: &P
         Table::Gpt => gpt::write(&mut disk, &extents, sector)?,
     }
     disk.sync_all()?;
-    Ok(DiskImage { path: image.to_path_buf(), sector_bytes, access: Access::ReadWrite })
+    Ok(DiskImage {
+        path: image.to_path_buf(),
+        sector_bytes,
+        access: Access::ReadWrite,
+    })
 }
 
 /// Copies a file to `offset` of `to`, leaving out blocks of zeros; returns its length.
@@ -183,7 +236,9 @@ pub(crate) fn mbr_entry(kind: u8, first: u64, count: u64) -> [u8; 16] {
 /// Writes up to four table entries and the signature into the sector at byte `at`.
 pub(crate) fn write_entries(disk: &mut File, at: u64, entries: &[[u8; 16]]) -> Result<()> {
     if entries.len() > 4 {
-        return Err(Problem::new("a partition table of the MBR kind holds four partitions"));
+        return Err(Problem::new(
+            "a partition table of the MBR kind holds four partitions",
+        ));
     }
     disk.seek(SeekFrom::Start(at + 446))?;
     for entry in entries {
@@ -198,16 +253,25 @@ const LINUX: u8 = 0x83;
 const EXTENDED: u8 = 0x05;
 
 fn write_mbr(disk: &mut File, extents: &[(u64, u64)]) -> Result<()> {
-    let entries: Vec<_> = extents.iter().map(|&(first, count)| mbr_entry(LINUX, first, count)).collect();
+    let entries: Vec<_> = extents
+        .iter()
+        .map(|&(first, count)| mbr_entry(LINUX, first, count))
+        .collect();
     write_entries(disk, 0, &entries)
 }
 
 /// Logical partitions: a chain of tables, each 1 MiB before its partition, inside one extended partition.
 fn write_logical(disk: &mut File, extents: &[(u64, u64)], sector: u64) -> Result<()> {
     let gap = MIB / sector;
-    let (Some(&(first, _)), Some(&(last, last_count))) = (extents.first(), extents.last()) else { return Ok(()) };
+    let (Some(&(first, _)), Some(&(last, last_count))) = (extents.first(), extents.last()) else {
+        return Ok(());
+    };
     let base = first - gap;
-    write_entries(disk, 0, &[mbr_entry(EXTENDED, base, last + last_count - base)])?;
+    write_entries(
+        disk,
+        0,
+        &[mbr_entry(EXTENDED, base, last + last_count - base)],
+    )?;
     for (index, &(start, count)) in extents.iter().enumerate() {
         let mut entries = vec![mbr_entry(LINUX, gap, count)];
         if let Some(&(next, next_count)) = extents.get(index + 1) {
@@ -225,7 +289,8 @@ fn write_logical(disk: &mut File, extents: &[(u64, u64)], sector: u64) -> Result
 pub(crate) fn put(folder: &Path, path: &str, from: &Path) -> Result<()> {
     let to = folder.join(path);
     fs::create_dir_all(to.parent().unwrap_or(folder))?;
-    fs::copy(from, &to).context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    fs::copy(from, &to)
+        .context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
 }
 
@@ -250,14 +315,4 @@ pub(crate) fn fresh_folder(path: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(path)?;
     Ok(path.to_path_buf())
-}
-
-/// Runs debugfs or another tool of the bed on an image; for oddities that no maker offers.
-///
-/// # Errors
-/// When the tool fails.
-pub(crate) fn debugfs(bed: &Bed, image: &Path, request: &str) -> Result<()> {
-    let command: &mut Command = &mut bed.tools.command("debugfs")?;
-    output(command.args(["-w", "-R", request]).arg(image))?;
-    Ok(())
 }

@@ -25,7 +25,9 @@ pub(crate) struct Dom0 {
 
 impl Dom0 {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Dom0 { stream: Mutex::new(stream) }
+        Dom0 {
+            stream: Mutex::new(stream),
+        }
     }
 
     /// Runs one line of shell in dom0 and returns what it came to, whatever the exit code.
@@ -46,12 +48,22 @@ impl Dom0 {
             header.push(byte[0]);
         }
         let header = String::from_utf8_lossy(&header).into_owned();
-        let (code, length) = header.trim().split_once(' ').context(|| format!("dom0 answers nonsense: {header}"))?;
-        let code = code.parse().context(|| format!("dom0 answers nonsense: {header}"))?;
-        let length: usize = length.parse().context(|| format!("dom0 answers nonsense: {header}"))?;
+        let (code, length) = header
+            .trim()
+            .split_once(' ')
+            .context(|| format!("dom0 answers nonsense: {header}"))?;
+        let code = code
+            .parse()
+            .context(|| format!("dom0 answers nonsense: {header}"))?;
+        let length: usize = length
+            .parse()
+            .context(|| format!("dom0 answers nonsense: {header}"))?;
         let mut output = vec![0; length];
         fill(&mut stream, &mut output, until, line)?;
-        Ok(Answer { code, output: String::from_utf8_lossy(&output).into_owned() })
+        Ok(Answer {
+            code,
+            output: String::from_utf8_lossy(&output).into_owned(),
+        })
     }
 
     /// Runs one line of shell in dom0 within a minute and returns its output.
@@ -63,7 +75,11 @@ impl Dom0 {
         if answer.code == 0 {
             return Ok(answer.output);
         }
-        Err(Problem::new(format!("in dom0, `{line}` ended with {}: {}", answer.code, answer.output.trim())))
+        Err(Problem::new(format!(
+            "in dom0, `{line}` ended with {}: {}",
+            answer.code,
+            answer.output.trim()
+        )))
     }
 }
 
@@ -77,7 +93,9 @@ fn fill(stream: &mut UnixStream, buffer: &mut [u8], until: Instant, line: &str) 
             Err(error) => return Err(error).context(|| "dom0 has gone"),
         }
         if filled < buffer.len() && Instant::now() > until {
-            return Err(Problem::new(format!("dom0 did not finish `{line}` in time")));
+            return Err(Problem::new(format!(
+                "dom0 did not finish `{line}` in time"
+            )));
         }
     }
     Ok(())

@@ -7,7 +7,9 @@ use super::disk::{mbr_entry, write_entries};
 use crate::problem::Result;
 
 /// "Linux filesystem data", as bytes on disk.
-const LINUX: [u8; 16] = [0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4];
+const LINUX: [u8; 16] = [
+    0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4,
+];
 const ENTRIES: u64 = 128;
 const ENTRY_BYTES: u64 = 128;
 
@@ -28,7 +30,10 @@ pub(crate) fn write(disk: &mut File, extents: &[(u64, u64)], sector: u64) -> Res
     }
     table.resize(usize::try_from(ENTRIES * ENTRY_BYTES).unwrap_or(0), 0);
     let usable = (2 + table_sectors, sectors - 2 - table_sectors);
-    for (own, other, at) in [(1, sectors - 1, 2), (sectors - 1, 1, sectors - 1 - table_sectors)] {
+    for (own, other, at) in [
+        (1, sectors - 1, 2),
+        (sectors - 1, 1, sectors - 1 - table_sectors),
+    ] {
         disk.seek(SeekFrom::Start(at * sector))?;
         disk.write_all(&table)?;
         disk.seek(SeekFrom::Start(own * sector))?;
@@ -42,7 +47,13 @@ fn header(own: u64, other: u64, usable: (u64, u64), table: u64, table_crc: u32) 
     h[..8].copy_from_slice(b"EFI PART");
     h[8..12].copy_from_slice(&0x0001_0000u32.to_le_bytes());
     h[12..16].copy_from_slice(&92u32.to_le_bytes());
-    for (at, value) in [(24, own), (32, other), (40, usable.0), (48, usable.1), (72, table)] {
+    for (at, value) in [
+        (24, own),
+        (32, other),
+        (40, usable.0),
+        (48, usable.1),
+        (72, table),
+    ] {
         h[at..at + 8].copy_from_slice(&value.to_le_bytes());
     }
     h[56..72].copy_from_slice(&[0xd1; 16]);
@@ -57,7 +68,13 @@ fn header(own: u64, other: u64, usable: (u64, u64), table: u64, table_crc: u32) 
 /// The CRC of gzip and GPT, bit by bit: tables here are small.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })
+        (0..8).fold(crc ^ u32::from(byte), |c, _| {
+            if c & 1 == 1 {
+                (c >> 1) ^ 0xedb8_8320
+            } else {
+                c >> 1
+            }
+        })
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::dom0::Dom0;
 use super::machine::Machine;
-use crate::problem::{Context, Problem, Result};
+use crate::problem::{Context, Problem};
 
 /// How often the guest's console is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -23,7 +23,9 @@ pub(crate) struct Config {
 impl Config {
     /// A PV guest with `mib` MiB of memory that starts `kernel`, a path as dom0 sees it.
     pub(crate) fn new(kernel: &str, mib: u32) -> Self {
-        Config::default().line(&format!("kernel=\"{kernel}\"")).line(&format!("memory={mib}"))
+        Config::default()
+            .line(&format!("kernel=\"{kernel}\""))
+            .line(&format!("memory={mib}"))
     }
 
     /// Adds any line of xl.cfg.
@@ -51,7 +53,8 @@ impl Config {
     /// Adds a network interface on dom0's bridge with the address 00:16:3e:00:00:`last`; the test guest takes
     /// 192.0.2.`last` for itself.
     pub(crate) fn interface(mut self, last: u8) -> Self {
-        self.interfaces.push(format!("'mac=00:16:3e:00:00:{last:02x},bridge=br0'"));
+        self.interfaces
+            .push(format!("'mac=00:16:3e:00:00:{last:02x},bridge=br0'"));
         self
     }
 
@@ -66,7 +69,11 @@ impl Config {
             text.push_str(line);
             text.push('\n');
         }
-        text.push_str(&format!("disk=[{}]\nvif=[{}]\n", self.disks.join(","), self.interfaces.join(",")));
+        text.push_str(&format!(
+            "disk=[{}]\nvif=[{}]\n",
+            self.disks.join(","),
+            self.interfaces.join(",")
+        ));
         text
     }
 }
@@ -78,8 +85,6 @@ pub(crate) enum Trouble {
     Guest(String),
     /// The bed broke: QEMU, Xen or dom0.
     Bed(String),
-    /// This machine cannot run the scenario, for the reason given.
-    Skip(String),
 }
 
 impl From<Problem> for Trouble {
@@ -95,7 +100,6 @@ pub(crate) type Reason = u32;
 pub(crate) struct Guest {
     machine: Arc<Machine>,
     dom0: Arc<Dom0>,
-    name: String,
     log: PathBuf,
     xl_log: PathBuf,
     tty: String,
@@ -110,28 +114,53 @@ impl Guest {
     ///
     /// # Errors
     /// [`Trouble::Guest`] with xl's words when it refuses, [`Trouble::Bed`] when dom0 does not answer.
-    pub(crate) fn create(machine: &Arc<Machine>, dom0: &Arc<Dom0>, name: &str, config: &Config, deadline: Instant) -> std::result::Result<Self, Trouble> {
+    pub(crate) fn create(
+        machine: &Arc<Machine>,
+        dom0: &Arc<Dom0>,
+        name: &str,
+        config: &Config,
+        deadline: Instant,
+    ) -> std::result::Result<Self, Trouble> {
         let share = machine.share();
         let file = share.join(format!("{name}.cfg"));
-        fs::write(&file, config.text(name)).context(|| format!("cannot write {}", file.display()))?;
-        let limit = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(10));
+        fs::write(&file, config.text(name))
+            .context(|| format!("cannot write {}", file.display()))?;
+        let limit = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_secs(10));
         let created = Instant::now();
-        // xl leaves a child that watches the guest; it must not keep the agent's output open.
-        let line = format!("xl create /share/{name}.cfg && xenstore-read /local/domain/$(xl domid {name})/console/tty");
+        // A guest may be gone by the time its console is asked for, so only xl's own code counts.
+        let line = format!(
+            "xl create /share/{name}.cfg || exit 1; \
+             xenstore-read /local/domain/$(xl domid {name})/console/tty 2>/dev/null; true"
+        );
         let answer = dom0.try_run(&line, limit)?;
         let log = share.join("console").join(format!("guest-{name}.log"));
         let xl_log = share.join("console").join(format!("xl-{name}.log"));
-        let tty = answer.output.lines().rev().find(|l| l.starts_with("/dev/pts/")).unwrap_or_default().to_owned();
-        let guest = Guest { machine: machine.clone(), dom0: dom0.clone(), name: name.to_owned(), log, xl_log, tty, used: 0, deadline, created };
-        if answer.code != 0 && !guest.log.exists() {
-            return Err(Trouble::Guest(format!("xl create: {}", answer.output.trim())));
+        let tty = answer
+            .output
+            .lines()
+            .rev()
+            .find(|l| l.starts_with("/dev/pts/"))
+            .unwrap_or_default()
+            .to_owned();
+        let guest = Guest {
+            machine: machine.clone(),
+            dom0: dom0.clone(),
+            log,
+            xl_log,
+            tty,
+            used: 0,
+            deadline,
+            created,
+        };
+        if answer.code != 0 {
+            return Err(Trouble::Guest(format!(
+                "xl create: {}",
+                answer.output.trim()
+            )));
         }
         Ok(guest)
-    }
-
-    /// The guest's name in Xen.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Time since `xl create` was called.
@@ -154,7 +183,11 @@ impl Guest {
     ///
     /// # Errors
     /// [`Trouble::Guest`] when `limit` or the scenario's own passes, or the guest ends first.
-    pub(crate) fn expect(&mut self, text: &str, limit: Duration) -> std::result::Result<String, Trouble> {
+    pub(crate) fn expect(
+        &mut self,
+        text: &str,
+        limit: Duration,
+    ) -> std::result::Result<String, Trouble> {
         self.expect_any(&[text], limit).map(|(_, rest)| rest)
     }
 
@@ -162,13 +195,21 @@ impl Guest {
     ///
     /// # Errors
     /// As [`Guest::expect`].
-    pub(crate) fn expect_any(&mut self, texts: &[&str], limit: Duration) -> std::result::Result<(usize, String), Trouble> {
+    pub(crate) fn expect_any(
+        &mut self,
+        texts: &[&str],
+        limit: Duration,
+    ) -> std::result::Result<(usize, String), Trouble> {
         let until = self.deadline.min(Instant::now() + limit);
         let mut last_look = false;
         loop {
             let console = self.console();
             let fresh = console.get(self.used..).unwrap_or_default();
-            let found = texts.iter().enumerate().filter_map(|(i, t)| Some((position(fresh, t.as_bytes())?, i))).min();
+            let found = texts
+                .iter()
+                .enumerate()
+                .filter_map(|(i, t)| Some((position(fresh, t.as_bytes())?, i)))
+                .min();
             if let Some((at, index)) = found {
                 let start = at + texts.get(index).map_or(0, |t| t.len());
                 let rest = fresh.get(start..).unwrap_or_default();
@@ -185,21 +226,29 @@ impl Guest {
             }
             let what = || format!("{:?}", texts.join("\" or \""));
             if last_look {
-                return Err(Trouble::Guest(format!("the guest ended before it wrote {}; {}", what(), tail(&console))));
+                return Err(Trouble::Guest(format!(
+                    "the guest ended before it wrote {}; {}",
+                    what(),
+                    tail(&console)
+                )));
             }
             if let Some(why) = self.machine.ended() {
                 return Err(Trouble::Bed(why));
             }
             if Instant::now() > until {
-                return Err(Trouble::Guest(format!("no {} in time; {}", what(), tail(&console))));
+                return Err(Trouble::Guest(format!(
+                    "no {} in time; {}",
+                    what(),
+                    tail(&console)
+                )));
             }
-            last_look = self.gone();
+            last_look = self.has_ended();
             std::thread::sleep(GLANCE);
         }
     }
 
     /// Whether xl has seen the guest's end.
-    fn gone(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.reason().is_some()
     }
 
@@ -231,7 +280,10 @@ impl Guest {
                 return Err(Trouble::Bed(why));
             }
             if Instant::now() > until {
-                return Err(Trouble::Guest(format!("the guest did not end in time; {}", tail(&self.console()))));
+                return Err(Trouble::Guest(format!(
+                    "the guest did not end in time; {}",
+                    tail(&self.console())
+                )));
             }
             std::thread::sleep(GLANCE);
         }
@@ -259,7 +311,11 @@ fn position(bytes: &[u8], text: &[u8]) -> Option<usize> {
 /// The last visible words of a console, for a message.
 fn tail(console: &[u8]) -> String {
     let text = String::from_utf8_lossy(console);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
     match lines.get(lines.len().saturating_sub(3)..) {
         Some(last) if !last.is_empty() => format!("its last lines: {}", last.join(" | ")),
         _ => "it wrote nothing".to_owned(),

@@ -22,6 +22,8 @@ use crate::problem::{Context, Problem, Result};
 const DOM0_MIB: u32 = 1024;
 /// What Xen itself and the machine's devices take, in MiB, with room to spare.
 const XEN_MIB: u32 = 384;
+/// What a machine takes besides its guests, in MiB.
+pub(crate) const OVERHEAD_MIB: u32 = DOM0_MIB + XEN_MIB;
 /// How long Xen and dom0 may take to come up.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
@@ -48,7 +50,8 @@ impl Machine {
     /// When a part is missing or Xen does not come up in time; the message says where its log lies.
     pub(crate) fn boot(bed: &Bed, folder: &Path, wish: &Wish) -> Result<(Machine, Vec<Dom0>)> {
         let share = folder.join("share");
-        fs::create_dir_all(share.join("console")).context(|| format!("cannot make {}", share.display()))?;
+        fs::create_dir_all(share.join("console"))
+            .context(|| format!("cannot make {}", share.display()))?;
         link_or_copy(&bed.hypervisor, &folder.join("xen"))?;
         link_or_copy(&bed.debian12.image, &folder.join("vmlinuz"))?;
         fs::write(folder.join("dom0.cpio"), super::initrd::initrd(bed)?)?;
@@ -65,7 +68,10 @@ impl Machine {
             .stderr(log)
             .spawn()
             .context(|| format!("cannot start {}", bed.qemu.display()))?;
-        let mut starting = Starting { child: Some(child), folder };
+        let mut starting = Starting {
+            child: Some(child),
+            folder,
+        };
         let until = Instant::now() + BOOT_LIMIT;
         let qmp = Qmp::new(starting.connect(&sockets.folder.join("qmp"), until)?)?;
         let mut streams = Vec::new();
@@ -95,7 +101,10 @@ impl Machine {
     pub(crate) fn ended(&self) -> Option<String> {
         match locked(&self.child).try_wait() {
             Ok(None) => None,
-            Ok(Some(status)) => Some(format!("QEMU ended with {status}; see {}", self.folder.join("qemu.log").display())),
+            Ok(Some(status)) => Some(format!(
+                "QEMU ended with {status}; see {}",
+                self.folder.join("qemu.log").display()
+            )),
             Err(error) => Some(format!("QEMU cannot be watched: {error}")),
         }
     }
@@ -106,8 +115,12 @@ impl Machine {
     /// When QEMU refuses the file.
     pub(crate) fn plug(&self, image: &DiskImage) -> Result<u32> {
         let number = self.next_disk.fetch_add(1, Ordering::Relaxed);
-        let path = fs::canonicalize(&image.path).context(|| format!("no disk image {}", image.path.display()))?;
-        let path = path.to_str().filter(|p| !p.contains(['"', '\\'])).context(|| "the disk image's path is too odd")?;
+        let path = fs::canonicalize(&image.path)
+            .context(|| format!("no disk image {}", image.path.display()))?;
+        let path = path
+            .to_str()
+            .filter(|p| !p.contains(['"', '\\']))
+            .context(|| "the disk image's path is too odd")?;
         let read_only = image.access == Access::ReadOnly;
         let (target, unit) = (number % 256, number / 256);
         let mut qmp = locked(&self.qmp);
@@ -127,8 +140,15 @@ impl Machine {
     /// Takes the disk away again. Trouble is ignored: the machine ends soon anyway.
     pub(crate) fn unplug(&self, number: u32) {
         let mut qmp = locked(&self.qmp);
-        if qmp.execute(&format!("{{\"execute\":\"device_del\",\"arguments\":{{\"id\":\"s{number}\"}}}}")).is_ok() {
-            let _ = qmp.execute(&format!("{{\"execute\":\"blockdev-del\",\"arguments\":{{\"node-name\":\"d{number}\"}}}}"));
+        if qmp
+            .execute(&format!(
+                "{{\"execute\":\"device_del\",\"arguments\":{{\"id\":\"s{number}\"}}}}"
+            ))
+            .is_ok()
+        {
+            let _ = qmp.execute(&format!(
+                "{{\"execute\":\"blockdev-del\",\"arguments\":{{\"node-name\":\"d{number}\"}}}}"
+            ));
         }
     }
 }
@@ -144,7 +164,9 @@ impl Drop for Machine {
 
 /// Locks even after another thread has panicked: the data is a handle that stays usable.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A hard link, or a copy where the cache is on another file system.
@@ -156,7 +178,8 @@ pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
         fs::remove_file(to)?;
     }
     if fs::hard_link(from, to).is_err() {
-        fs::copy(from, to).context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        fs::copy(from, to)
+            .context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
 }
@@ -195,10 +218,17 @@ impl Starting<'_> {
             && let Some(status) = child.try_wait()?
         {
             let said = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
-            return Err(Problem::new(format!("QEMU ended with {status}: {} (see {})", said.trim(), log("xen.log"))));
+            return Err(Problem::new(format!(
+                "QEMU ended with {status}: {} (see {})",
+                said.trim(),
+                log("xen.log")
+            )));
         }
         if Instant::now() > until {
-            return Err(Problem::new(format!("Xen did not come up: no {waiting_for} in time; see {}", log("xen.log"))));
+            return Err(Problem::new(format!(
+                "Xen did not come up: no {waiting_for} in time; see {}",
+                log("xen.log")
+            )));
         }
         Ok(())
     }
@@ -246,10 +276,31 @@ fn command(bed: &Bed, wish: &Wish, sockets: &Path) -> Command {
     let at = sockets.display();
     // Without SMAP and SMEP: dom0 dies at once with them under emulation. Without rdtscp and monitor, and with
     // AMD family 23: what PVH guests and xen-shim need.
-    qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-smp", "2"]);
-    qemu.args(["-cpu", "max,-smap,-smep,-rdtscp,-monitor,family=23,model=49"]);
-    qemu.arg("-m").arg((wish.guest_mib + DOM0_MIB + XEN_MIB).to_string());
-    qemu.args(["-display", "none", "-vga", "none", "-no-reboot", "-nic", "none", "-monitor", "none"]);
+    qemu.args([
+        "-machine",
+        "q35",
+        "-accel",
+        "tcg,thread=multi,tb-size=512",
+        "-smp",
+        "2",
+    ]);
+    qemu.args([
+        "-cpu",
+        "max,-smap,-smep,-rdtscp,-monitor,family=23,model=49",
+    ]);
+    qemu.arg("-m")
+        .arg((wish.guest_mib + OVERHEAD_MIB).to_string());
+    qemu.args([
+        "-display",
+        "none",
+        "-vga",
+        "none",
+        "-no-reboot",
+        "-nic",
+        "none",
+        "-monitor",
+        "none",
+    ]);
     qemu.args(["-serial", "file:xen.log"]);
     qemu.args(["-kernel", "xen", "-append"]).arg(format!(
         "console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=warning guest_loglvl=all noreboot bootscrub=0"
@@ -261,8 +312,14 @@ fn command(bed: &Bed, wish: &Wish, sockets: &Path) -> Command {
     qemu.args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
     qemu.args(["-device", "virtio-serial-pci,id=serial0"]);
     for port in 0..wish.ports {
-        qemu.args(["-chardev", &format!("socket,id=c{port},path={at}/c{port},server=on,wait=off")]);
-        qemu.args(["-device", &format!("virtserialport,bus=serial0.0,chardev=c{port},name=control{port}")]);
+        qemu.args([
+            "-chardev",
+            &format!("socket,id=c{port},path={at}/c{port},server=on,wait=off"),
+        ]);
+        qemu.args([
+            "-device",
+            &format!("virtserialport,bus=serial0.0,chardev=c{port},name=control{port}"),
+        ]);
     }
     qemu
 }

@@ -30,8 +30,15 @@ impl Qmp {
 
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
-        let count = self.lines.read_line(&mut line).context(|| "QEMU does not answer")?;
-        if count == 0 { Err(Problem::new("QEMU has closed its control socket")) } else { Ok(line) }
+        let count = self
+            .lines
+            .read_line(&mut line)
+            .context(|| "QEMU does not answer")?;
+        if count == 0 {
+            Err(Problem::new("QEMU has closed its control socket"))
+        } else {
+            Ok(line)
+        }
     }
 
     /// Sends one command and waits for its result; events in between are dropped.
@@ -46,7 +53,10 @@ impl Qmp {
                 return Ok(());
             }
             if line.starts_with("{\"error\"") {
-                return Err(Problem::new(format!("QEMU refuses {command}: {}", line.trim())));
+                return Err(Problem::new(format!(
+                    "QEMU refuses {command}: {}",
+                    line.trim()
+                )));
             }
         }
     }

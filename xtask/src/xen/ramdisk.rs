@@ -8,8 +8,19 @@ use crate::bed::{Bed, Kernel, KernelModules};
 use crate::problem::{Context, Result};
 
 /// What the guest loads before it looks for disks and interfaces.
-const MODULES: &[&str] =
-    &["xen-blkfront", "xen-netfront", "af_packet", "crc32c_generic", "libcrc32c", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "isofs"];
+const MODULES: &[&str] = &[
+    "xen-blkfront",
+    "xen-netfront",
+    "af_packet",
+    "crc32c_generic",
+    "libcrc32c",
+    "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859-1",
+    "isofs",
+];
 
 /// What to put into an initrd.
 #[derive(Clone, Default)]
@@ -40,7 +51,11 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
     cpio.character_device("dev/console", 5, 1);
     cpio.character_device("dev/null", 1, 3);
     let busybox = bed.file("bin/busybox")?;
-    cpio.file("bin/busybox", 0o755, &fs::read(&busybox).context(|| "cannot read busybox")?);
+    cpio.file(
+        "bin/busybox",
+        0o755,
+        &fs::read(&busybox).context(|| "cannot read busybox")?,
+    );
     cpio.link("bin/sh", "busybox");
     cpio.file("init", 0o755, include_bytes!("guest-init.sh"));
     if !recipe.more.is_empty() {
@@ -53,7 +68,10 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
         payload_sha256 = crate::bed::sha256(&payload);
         cpio.file("payload", 0o644, &payload);
     }
-    Ok(Ramdisk { bytes: cpio.finish(), payload_sha256 })
+    Ok(Ramdisk {
+        bytes: cpio.finish(),
+        payload_sha256,
+    })
 }
 
 /// A second archive with one small file, for a menu that concatenates several initrds.

@@ -1,0 +1,304 @@
+//! Builds the boot image: one [`Target`] per width, the same bytes in whatever folder it is built.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use elf::ElfBytes;
+use elf::abi::PT_LOAD;
+use elf::endian::LittleEndian;
+use flate2::{Compression, GzBuilder};
+
+use crate::command::{run, text};
+use crate::problem::{Context, Problem, Result};
+use crate::workspace;
+
+/// The most that the gzipped image may measure, in bytes.
+pub(crate) const LIMIT_GZIP: u64 = 400 * 1024;
+/// The most that may be loaded into the guest, without BSS, in bytes.
+pub(crate) const LIMIT_LOADED: u64 = 655_000;
+
+/// A width of guest that an image is built for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// 64-bit PV guests.
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
+/// Which of rustc's targets makes the image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Flavour {
+    /// The bare-metal target, where rustup has it.
+    Bare,
+    /// The host's own, used without its C library: part of every installation of Rust.
+    Hosted,
+}
+
+impl Target {
+    /// All widths, in the order in which they are built.
+    pub(crate) const ALL: &[Target] = &[Target::X86_64];
+
+    /// The width's name in file names.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Target::X86_64 => "x86_64",
+        }
+    }
+
+    /// rustc's name for the target; the bare one if it is installed.
+    pub(crate) fn triple(self) -> &'static str {
+        match (self, self.flavour()) {
+            (Target::X86_64, Flavour::Bare) => "x86_64-unknown-none",
+            (Target::X86_64, Flavour::Hosted) => "x86_64-unknown-linux-gnu",
+        }
+    }
+
+    fn flavour(self) -> Flavour {
+        let bare = match self {
+            Target::X86_64 => "x86_64-unknown-none",
+        };
+        let library =
+            text(Command::new("rustc").args(["--print", "target-libdir", "--target", bare]));
+        match library {
+            Ok(folder) if Path::new(folder.trim()).exists() => Flavour::Bare,
+            _ => Flavour::Hosted,
+        }
+    }
+
+    /// What cargo is told.
+    pub(crate) fn cargo_args(self) -> Vec<String> {
+        let words = [
+            "build",
+            "--locked",
+            "--profile",
+            "image",
+            "--package",
+            "bootloader",
+            "--bin",
+            "pv-grub",
+        ];
+        let mut arguments: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        arguments.extend([
+            "--features".to_owned(),
+            "image".to_owned(),
+            "--target".to_owned(),
+            self.triple().to_owned(),
+        ]);
+        arguments
+    }
+
+    /// What rustc is told, for a build of the workspace at `root`.
+    ///
+    /// # Errors
+    /// When rustc cannot be asked where it lives.
+    pub(crate) fn rustflags(self, root: &Path) -> Result<Vec<String>> {
+        let sysroot = text(Command::new("rustc").args(["--print", "sysroot"]))?;
+        let cargo_home = std::env::var_os("CARGO_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cargo")))
+            .unwrap_or_default();
+        // The order matters: rustc takes the last that fits.
+        let mut flags = vec![
+            format!("--remap-path-prefix={}=/rust", sysroot.trim()),
+            format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
+            format!("--remap-path-prefix={}=/pv-grub", root.display()),
+        ];
+        let mut codegen = vec!["relocation-model=static".to_owned()];
+        // The linker runs in the workspace's root, so the script needs no path that could differ between builds.
+        match self.flavour() {
+            Flavour::Bare => codegen
+                .extend(["link-arg=-Tlinker.ld", "link-arg=--build-id=none"].map(str::to_owned)),
+            Flavour::Hosted => {
+                let link = [
+                    "-nostartfiles",
+                    "-nostdlib",
+                    "-static",
+                    "-no-pie",
+                    "-Wl,-T,linker.ld",
+                    "-Wl,--build-id=none",
+                ];
+                codegen.extend(link.iter().map(|l| format!("link-arg={l}")));
+            }
+        }
+        for option in codegen {
+            flags.extend(["-C".to_owned(), option]);
+        }
+        Ok(flags)
+    }
+
+    /// Where cargo leaves the ELF file below its target folder.
+    pub(crate) fn artifact(self) -> PathBuf {
+        PathBuf::from(self.triple()).join("image").join("pv-grub")
+    }
+}
+
+/// A built image.
+pub(crate) struct Image {
+    /// The gzipped image in `dist`.
+    pub(crate) gzip: PathBuf,
+    /// Bytes of the ELF file.
+    pub(crate) elf_bytes: u64,
+    /// Bytes that Xen's toolstack loads, without BSS.
+    pub(crate) loaded_bytes: u64,
+    /// Bytes of the gzipped file.
+    pub(crate) gzip_bytes: u64,
+}
+
+impl Image {
+    /// Checks the sizes against the limits.
+    ///
+    /// # Errors
+    /// When one is exceeded.
+    pub(crate) fn check_sizes(&self) -> Result<()> {
+        for (what, size, limit) in [
+            ("gzipped", self.gzip_bytes, LIMIT_GZIP),
+            ("loaded", self.loaded_bytes, LIMIT_LOADED),
+        ] {
+            if size > limit {
+                return Err(Problem::new(format!(
+                    "the image is {size} bytes {what}; the limit is {limit}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compiles the workspace at `root` and returns the ELF file, built in `target_folder`.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Result<PathBuf> {
+    if !root.join("linker.ld").exists() {
+        return Err(Problem::new(format!(
+            "there is no linker.ld in {}",
+            root.display()
+        )));
+    }
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root)
+        .args(target.cargo_args())
+        .arg("--target-dir")
+        .arg(target_folder);
+    cargo.env(
+        "CARGO_ENCODED_RUSTFLAGS",
+        target.rustflags(root)?.join("\x1f"),
+    );
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+    run(&mut cargo)?;
+    Ok(target_folder.join(target.artifact()))
+}
+
+/// Builds one width into `dist/` and prints the sizes.
+///
+/// # Errors
+/// When it does not compile or `dist/` cannot be written.
+pub(crate) fn build(target: Target) -> Result<Image> {
+    let root = workspace::root();
+    let elf = fs::read(compile(target, &root, &root.join("target").join("image"))?)?;
+    let dist = workspace::dist();
+    fs::create_dir_all(&dist)?;
+    let plain = dist.join(format!("pv-grub-{}", target.name()));
+    let gzip = dist.join(format!("pv-grub-{}.gz", target.name()));
+    fs::write(&plain, &elf).context(|| format!("cannot write {}", plain.display()))?;
+    let packed = gzipped(&elf)?;
+    let mut names = vec![gzip.clone()];
+    if target == Target::X86_64 {
+        names.push(dist.join("pv-grub.gz")); // the name that old domain configurations use
+    }
+    for name in names {
+        // Written anew, not over the old bytes: a running test may have the old file linked.
+        let _ = fs::remove_file(&name);
+        fs::write(&name, &packed).context(|| format!("cannot write {}", name.display()))?;
+    }
+    let image = Image {
+        gzip,
+        elf_bytes: elf.len() as u64,
+        loaded_bytes: loaded_bytes(&elf)?,
+        gzip_bytes: packed.len() as u64,
+    };
+    println!(
+        "dist/pv-grub-{}.gz: {} bytes gzipped, {} loaded without BSS, {} as ELF; sha256 {}",
+        target.name(),
+        image.gzip_bytes,
+        image.loaded_bytes,
+        image.elf_bytes,
+        crate::bed::sha256(&packed)
+    );
+    Ok(image)
+}
+
+/// gzip at its best, without time or name, so that equal input gives equal output.
+fn gzipped(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut packer = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::best());
+    packer.write_all(bytes)?;
+    Ok(packer.finish()?)
+}
+
+/// The sum of what the ELF file's segments hold in the file.
+fn loaded_bytes(bytes: &[u8]) -> Result<u64> {
+    let file =
+        ElfBytes::<LittleEndian>::minimal_parse(bytes).context(|| "the image is no ELF file")?;
+    let segments = file
+        .segments()
+        .context(|| "the image has no program headers")?;
+    Ok(segments
+        .iter()
+        .filter(|s| s.p_type == PT_LOAD)
+        .map(|s| s.p_filesz)
+        .sum())
+}
+
+/// Builds a copy of the workspace in another folder and compares the images byte for byte.
+///
+/// # Errors
+/// When the copy does not compile or differs.
+pub(crate) fn check_reproducible(target: Target) -> Result<()> {
+    let root = workspace::root();
+    let first = fs::read(compile(target, &root, &root.join("target").join("image"))?)?;
+    let folder = std::env::temp_dir().join(format!("pv-grub-elsewhere-{}", std::process::id()));
+    let result = copy_sources(&root, &folder)
+        .and_then(|()| compile(target, &folder, &folder.join("some").join("other-target")))
+        .and_then(|elf| Ok(fs::read(elf)?));
+    let _ = fs::remove_dir_all(&folder);
+    let second = result?;
+    if first == second {
+        return Ok(());
+    }
+    let at = first
+        .iter()
+        .zip(&second)
+        .position(|(a, b)| a != b)
+        .unwrap_or(first.len().min(second.len()));
+    Err(Problem::new(format!(
+        "the {} image depends on its folder: {} and {} bytes, first difference at {at:#x}",
+        target.name(),
+        first.len(),
+        second.len()
+    )))
+}
+
+/// Copies everything but results and hidden folders other than `.cargo`.
+fn copy_sources(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let skipped = name == "target"
+            || name == "dist"
+            || (name.to_string_lossy().starts_with('.') && name != ".cargo");
+        let kind = entry.file_type()?;
+        if kind.is_dir() && !skipped {
+            copy_sources(&entry.path(), &to.join(&name))?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to.join(&name))
+                .context(|| format!("cannot copy {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
