@@ -260,3 +260,100 @@ impl Terminal for FakeTerminal {
         self.now
     }
 }
+
+/// As much of a vt100 as the menu relies on: a second opinion on what the painter sends.
+#[derive(Debug)]
+pub(crate) struct Vt100 {
+    cells: Vec<Vec<(char, bool)>>,
+    column: usize,
+    row: usize,
+    reverse: bool,
+}
+
+impl Vt100 {
+    pub(crate) fn new(columns: usize, rows: usize) -> Self {
+        Self {
+            cells: std::vec![std::vec![(' ', false); columns]; rows],
+            column: 0,
+            row: 0,
+            reverse: false,
+        }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let text = core::str::from_utf8(bytes)
+            .expect("OK to unwrap: what is sent is UTF-8, which this test is about");
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\r' => self.column = 0,
+                '\n' if self.row + 1 == self.cells.len() => {
+                    let columns = self.cells[0].len();
+                    self.cells.remove(0);
+                    self.cells.push(std::vec![(' ', false); columns]);
+                }
+                '\n' => self.row += 1,
+                '\x08' => self.column = self.column.saturating_sub(1),
+                '\x1b' => {
+                    assert_eq!(chars.next(), Some('['));
+                    let mut sequence = String::new();
+                    let last = loop {
+                        match chars.next().unwrap() {
+                            c @ ('0'..='9' | ';') => sequence.push(c),
+                            c => break c,
+                        }
+                    };
+                    self.control(&sequence, last);
+                }
+                c => {
+                    assert!(c >= ' ', "{c:?}");
+                    if let Some(cell) = self.cells[self.row].get_mut(self.column) {
+                        *cell = (c, self.reverse);
+                    }
+                    self.column = (self.column + 1).min(self.cells[0].len());
+                }
+            }
+        }
+    }
+
+    fn control(&mut self, sequence: &str, last: char) {
+        let numbers: Vec<usize> = sequence.split(';').filter_map(|n| n.parse().ok()).collect();
+        match last {
+            'H' => {
+                self.row = numbers.first().map_or(0, |n| n - 1);
+                self.column = numbers.get(1).map_or(0, |n| n - 1);
+            }
+            'J' => {
+                assert_eq!((self.row, self.column), (0, 0));
+                self.cells
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|cell| *cell = (' ', false));
+            }
+            'm' => self.reverse = numbers.contains(&7),
+            _ => std::panic!("{sequence}{last} is not a sequence to rely on"),
+        }
+    }
+
+    /// The page: `[`and `]` around what is in reverse video, `_` where the cursor is.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::new();
+        for (row, cells) in self.cells.iter().enumerate() {
+            let line: String = cells.iter().map(|(c, _)| *c).collect();
+            let reverse: String = cells
+                .iter()
+                .filter(|(_, reverse)| *reverse)
+                .map(|(c, _)| *c)
+                .collect();
+            text.push_str(line.trim_end());
+            if !reverse.is_empty() {
+                text.push_str(&format!("   <== highlighted: [{}]", reverse.trim()));
+            }
+            if row == self.row {
+                text.push_str(&format!("   <== cursor in column {}", self.column));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}

@@ -31,16 +31,23 @@ pub fn box_rows(rows: usize) -> usize {
     rows.saturating_sub(12).max(1)
 }
 
+/// What stands around the list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Surroundings<'a> {
+    /// The first line.
+    pub banner: &'a str,
+    /// A line above the countdown: what happened last. Empty: none.
+    pub note: &'a str,
+    /// Columns of the page.
+    pub columns: usize,
+    /// Rows of the page.
+    pub rows: usize,
+}
+
 /// The menu.
 #[must_use]
-pub fn menu_page(
-    menu: &Menu,
-    select: &Select,
-    banner: &str,
-    columns: usize,
-    rows: usize,
-) -> Screen {
-    let mut screen = frame(banner, columns, rows);
+pub fn menu_page(menu: &Menu, select: &Select, around: Surroundings<'_>) -> Screen {
+    let mut screen = frame(around);
     let titles = menu
         .entries
         .iter()
@@ -63,15 +70,15 @@ pub fn menu_page(
     if let Some(seconds) = select.countdown {
         let text =
             format!("The highlighted entry will be booted automatically in {seconds} seconds.");
-        screen.put(3, rows.saturating_sub(2), &text, Style::Standard);
+        screen.put(3, screen.rows().saturating_sub(2), &text, Style::Standard);
     }
     screen
 }
 
 /// The entry editor.
 #[must_use]
-pub fn edit_page(editor: &Editor, banner: &str, columns: usize, rows: usize) -> Screen {
-    let mut screen = frame(banner, columns, rows);
+pub fn edit_page(editor: &Editor, around: Surroundings<'_>) -> Screen {
+    let mut screen = frame(around);
     draw_list(
         &mut screen,
         &editor.list,
@@ -89,9 +96,15 @@ pub fn edit_page(editor: &Editor, banner: &str, columns: usize, rows: usize) -> 
 }
 
 /// The banner and an empty box.
-fn frame(banner: &str, columns: usize, rows: usize) -> Screen {
-    let mut screen = Screen::new(columns.max(MIN_COLUMNS), rows.max(MIN_ROWS));
-    screen.put(4, 1, banner, Style::Standard);
+fn frame(around: Surroundings<'_>) -> Screen {
+    let mut screen = Screen::new(around.columns.max(MIN_COLUMNS), around.rows.max(MIN_ROWS));
+    screen.put(4, 1, around.banner, Style::Standard);
+    screen.put(
+        3,
+        screen.rows().saturating_sub(3),
+        around.note,
+        Style::Standard,
+    );
     let right = right_border(&screen);
     let bottom = TOP.saturating_add(box_rows(screen.rows()));
     let mut border = String::from("+");
@@ -163,5 +176,25 @@ fn draw_help(screen: &mut Screen, lines: &[&str]) {
 }
 
 #[cfg(test)]
-#[path = "page_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    #[test]
+    fn any_size_can_be_drawn() {
+        let (menu, _) = parse(b"timeout 5\ntitle one\nboot\ntitle two\nboot\n");
+        for (columns, rows) in [(0, 0), (1, 1), (40, 15), (80, 24), (200, 60)] {
+            let select = Select::new(List::new(2, box_rows(rows), 1), Some(5), Access::Open);
+            let screen = menu_page(
+                &menu,
+                &select,
+                Surroundings {
+                    columns,
+                    rows,
+                    ..Surroundings::default()
+                },
+            );
+            assert!(screen.to_text().contains("two"), "{columns}x{rows}");
+        }
+    }
+}

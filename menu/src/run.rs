@@ -16,7 +16,7 @@ use crate::lexer::split_word;
 use crate::line_editor::{History, LineView};
 use crate::machine::Machine;
 use crate::number;
-use crate::page::{self, MIN_COLUMNS, MIN_ROWS};
+use crate::page::{self, MIN_COLUMNS, MIN_ROWS, Surroundings};
 use crate::parse::parse;
 use crate::prompt::{self, Escape, read_line};
 use crate::screen::Painter;
@@ -142,6 +142,7 @@ pub fn run(
         painter: Painter::default(),
         history: History::default(),
         loads: 0,
+        note: String::new(),
     };
     let mut first = Some((options.entry.as_ref(), options.timeout));
     let mut menu = menu;
@@ -192,6 +193,8 @@ struct Runner<'a, 'b> {
     history: History,
     /// Menus loaded since the last key.
     loads: usize,
+    /// The last failure, for the menu to show: its page covers what was printed.
+    note: String,
 }
 
 impl Runner<'_, '_> {
@@ -335,15 +338,14 @@ impl Runner<'_, '_> {
                 hidden_line.draw_text(&text, text.len())
             }
             _ => {
-                let (columns, rows) = (self.session.state.columns, self.session.state.rows);
+                let around = Surroundings {
+                    banner: &self.options.banner,
+                    note: &self.note,
+                    columns: self.session.state.columns,
+                    rows: self.session.state.rows,
+                };
                 self.painter.set_colors(self.session.state.colors);
-                self.painter.paint(&page::menu_page(
-                    menu,
-                    select,
-                    &self.options.banner,
-                    columns,
-                    rows,
-                ))
+                self.painter.paint(&page::menu_page(menu, select, around))
             }
         };
         if !bytes.is_empty() {
@@ -359,10 +361,9 @@ impl Runner<'_, '_> {
                 return Ok(Return::ToMenu);
             };
             self.session.state.running = Some(index);
-            let Err(failure) = self.attempt(entry)? else {
+            if self.attempt(entry)?.is_ok() {
                 return Ok(Return::ToMenu);
-            };
-            self.session.show_failure(&failure);
+            }
             match self.next_fallback(menu) {
                 Some(next) => {
                     index = next;
@@ -374,15 +375,24 @@ impl Runner<'_, '_> {
         }
     }
 
-    /// Runs an entry. The inner result is its own failure; the outer one leads elsewhere.
+    /// Runs an entry and shows its failure. The inner result is that; the outer one leads elsewhere.
     fn attempt(&mut self, entry: &Entry) -> Result<Result<(), Failure>, Exit> {
-        self.painter.forget();
+        if self.painter.is_showing() {
+            self.session.terminal.write(CLEAR);
+            self.painter.forget();
+        }
         let title = cells(entry.title.trim_ascii_end());
-        self.session.terminal.write(b"\x1b[0m");
         self.session.print(&format!("\n  Booting '{title}'\n\n"));
         match self.session.run_entry(entry) {
-            Ok(()) | Err(Exit::Cancelled) => Ok(Ok(())),
-            Err(Exit::Failure(failure)) => Ok(Err(failure)),
+            Ok(()) | Err(Exit::Cancelled) => {
+                self.note.clear();
+                Ok(Ok(()))
+            }
+            Err(Exit::Failure(failure)) => {
+                self.note = format!("'{title}' failed: {}", failure.code);
+                self.session.show_failure(&failure);
+                Ok(Err(failure))
+            }
             Err(exit) => Err(exit),
         }
     }
@@ -410,7 +420,7 @@ impl Runner<'_, '_> {
     }
 
     fn unlock(&mut self) -> Result<Return, Exit> {
-        self.session.print("\n\n");
+        self.session.terminal.write(CLEAR);
         match password::unlock(&mut self.session) {
             Ok(()) | Err(Exit::Cancelled) => Ok(Return::ToMenu),
             Err(Exit::Failure(failure)) => {
@@ -429,13 +439,13 @@ impl Runner<'_, '_> {
         let mut editor = Editor::new(entry, page::box_rows(self.session.state.rows));
         self.painter.forget();
         loop {
-            let (columns, rows) = (self.session.state.columns, self.session.state.rows);
-            let bytes = self.painter.paint(&page::edit_page(
-                &editor,
-                &self.options.banner,
-                columns,
-                rows,
-            ));
+            let around = Surroundings {
+                banner: &self.options.banner,
+                note: "",
+                columns: self.session.state.columns,
+                rows: self.session.state.rows,
+            };
+            let bytes = self.painter.paint(&page::edit_page(&editor, around));
             self.session.terminal.write(&bytes);
             let Some(key) = self.session.key(None)? else {
                 continue;
@@ -476,10 +486,7 @@ impl Runner<'_, '_> {
         self.session.state.fallback.clear();
         match self.attempt(entry)? {
             Ok(()) => Ok(Return::ToMenu),
-            Err(failure) => {
-                self.session.show_failure(&failure);
-                self.wait_after_failure(Trigger::User)
-            }
+            Err(_) => self.wait_after_failure(Trigger::User),
         }
     }
 

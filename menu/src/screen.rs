@@ -141,6 +141,12 @@ impl Painter {
         }
     }
 
+    /// Whether the terminal shows a page of this painter.
+    #[must_use]
+    pub fn is_showing(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Something else wrote to the terminal: the next page is sent whole.
     pub fn forget(&mut self) {
         self.shown = None;
