@@ -183,6 +183,8 @@ impl Queue {
                 // A prefetched part failed, or was asked for when there was no room.
                 None if ask > at => ask = at,
                 None if self.flying > 0 => self.wait(begin)?,
+                // Every slot holds bytes that this read wants later: the last of them must wait their turn.
+                None if self.give_up_last() => ask = at,
                 None => {
                     return Err(BlockError::Io(format!(
                         "{}: no memory for a page to read into",
@@ -255,6 +257,22 @@ impl Queue {
         })
     }
 
+    /// Frees the slot whose unread bytes are furthest back on the disk; false if there is none.
+    fn give_up_last(&mut self) -> bool {
+        let last = self
+            .slots
+            .iter_mut()
+            .filter(|slot| matches!(slot.content, Content::Ready(_)))
+            .max_by_key(|slot| slot.extent().map(|extent| extent.range.start));
+        match last {
+            Some(slot) => {
+                slot.content = Content::Free;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Sends requests for what of `range` is in no slot, as far as there is room, and returns where it stopped.
     /// Unread bytes inside `keep` are not given up for room.
     fn ask(
@@ -315,8 +333,11 @@ impl Queue {
         if let Some(index) = self.slots.iter().position(fitting) {
             return Some(index);
         }
-        if let Some(index) = self.slots.iter().position(free) {
-            return Some(index);
+        let widest = (0..self.slots.len())
+            .filter(|index| free(&self.slots[*index]))
+            .max_by_key(|index| self.slots[*index].pages.len());
+        if widest.is_some() {
+            return widest;
         }
         if self.slots.len() < self.slots_max {
             self.slots.push(Slot {
@@ -344,18 +365,24 @@ impl Queue {
     /// Makes pages for a slot until it has `wanted`, or memory or grants run out.
     fn add_pages(&mut self, index: usize, wanted: usize) {
         let slot = &mut self.slots[index];
-        if wanted > MAX_SEGMENTS && slot.table.is_none() {
-            slot.table = Granted::new(&*self.hv, self.backend).ok();
-        }
-        // Without a page for segments only a direct request is possible.
-        let limit = match slot.table {
-            Some(_) => wanted,
-            None => wanted.min(MAX_SEGMENTS),
+        let hv = &*self.hv;
+        let backend = self.backend;
+        let fill = |slot: &mut Slot, limit: usize| {
+            while slot.pages.len() < limit {
+                match Granted::new(hv, backend) {
+                    Ok(granted) => slot.pages.push(granted),
+                    Err(_) => break,
+                }
+            }
         };
-        while slot.pages.len() < limit {
-            match Granted::new(&*self.hv, self.backend) {
-                Ok(granted) => slot.pages.push(granted),
-                Err(_) => break,
+        // When memory is short, pages for data go before a page for segments: a direct request needs none.
+        fill(slot, wanted.min(MAX_SEGMENTS));
+        if wanted > MAX_SEGMENTS {
+            if slot.table.is_none() {
+                slot.table = Granted::new(hv, backend).ok();
+            }
+            if slot.table.is_some() {
+                fill(slot, wanted);
             }
         }
         self.counters.pages = self
