@@ -25,6 +25,7 @@ mod commands;
 pub mod complete;
 pub mod crypt;
 pub mod diagnostic;
+pub mod digest;
 pub mod edit;
 pub mod error;
 pub mod eval;

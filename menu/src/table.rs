@@ -149,8 +149,8 @@ commands! {
         "Makes a partition. This loader does not write partition tables.";
     "parttype" Anywhere Refused commands::disk::refuse, "PARTITION TYPE",
         "Changes a partition's type. This loader does not write partition tables.";
-    "password" SettingOrEntry Extended commands::password::password, "[--md5] PASSWORD [FILE]",
-        "Before the first title: forbids editing and the command line until the password is given, which then unlocks the menu or loads FILE. In an entry: asks for the password and fails if it is wrong.";
+    "password" SettingOrEntry Extended commands::password::password, "[--md5|--sha256|--sha512] PASSWORD [FILE]",
+        "Before the first title: forbids editing and the command line until the password is given, which then unlocks the menu or loads FILE. In an entry: asks for the password and fails if it is wrong. The hashes are those of crypt(3), as `openssl passwd -1`, `-5` and `-6` make them; PV-GRUB could not check any, and GRUB 0.97 only --md5.";
     "pause" Entry Extended commands::settings::pause, "[MESSAGE...]",
         "Shows MESSAGE and waits for a key; ESC stops the entry. New here: the wait ends by itself after a minute.";
     "print" Anywhere Works commands::settings::print, "[MESSAGE...]",
@@ -169,7 +169,7 @@ commands! {
         "Sets the root device, which files without a device are on, and mounts it. New here: LABEL=... and UUID=... name the device by its file system.";
     "rootnoverify" Entry Works commands::boot::rootnoverify, "DEVICE",
         "Sets the root device without mounting it.";
-    "savedefault" Entry Works commands::settings::savedefault, "[NUMBER | fallback | N:M]",
+    "savedefault" Entry Works commands::settings::savedefault, "[--wait=SECONDS] [NUMBER | fallback | N:M]",
         "Remembers an entry for `default saved`: the present one, NUMBER, or the next fallback. A failure to write does not stop the entry.";
     "serial" Anywhere Accepted commands::settings::quiet, "[OPTION...]",
         "Configures a serial port. There is none; accepted so that old menus load.";

@@ -2,6 +2,7 @@
 //!
 //! `corpus/NAME.lst` is read, `corpus/NAME.golden` compared. `MENU_BLESS=1 cargo test -p menu` rewrites the goldens;
 //! review the difference like code.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -135,7 +135,10 @@ pub(crate) fn read(_: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
 }
 
 pub(crate) fn savedefault(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
-    let (word, _) = split_word(&command.args);
+    // Debian and Ubuntu write `savedefault --wait=2`; there is nothing to wait for.
+    let word = words(&command.args)
+        .find(|word| !word.starts_with(b"--"))
+        .unwrap_or_default();
     let record: Vec<u8> = match word {
         b"" => match session.state.running {
             Some(index) => format!("{index}").into_bytes(),
