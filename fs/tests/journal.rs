@@ -1,0 +1,340 @@
+//! Journals that wait to be replayed, written by debugfs, and what e2fsck makes of the same image.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod images;
+
+use std::fs as host;
+use std::path::Path;
+use std::process::Command;
+
+use fs::FsError;
+use images::{Sample, Scratch, XorShift, mount, read, run, write_tree};
+
+fn debugfs(scratch: &Scratch, image: &Path, commands: &str) {
+    let script = scratch.path("script");
+    host::write(&script, commands).unwrap();
+    run(
+        "e2fsprogs",
+        "debugfs",
+        &[
+            "-w",
+            "-f",
+            script.to_str().unwrap(),
+            image.to_str().unwrap(),
+        ],
+    );
+}
+
+/// Numbers of the blocks that differ, with their contents in `new`.
+fn changes(old: &[u8], new: &[u8], block: usize) -> Vec<(usize, Vec<u8>)> {
+    let pairs = old.chunks(block).zip(new.chunks(block)).enumerate();
+    pairs
+        .filter(|(_, (old, new))| old != new)
+        .map(|(number, (_, new))| (number, new.to_vec()))
+        .collect()
+}
+
+/// A file system before and after some changes, and between: the changes in the journal only.
+struct Crash {
+    scratch: Scratch,
+    block: usize,
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+/// The contents of `new`, a file that is all magic numbers: each of its blocks is escaped in the journal.
+fn magic_file() -> Vec<u8> {
+    [0xc0, 0x3b, 0x39, 0x98].repeat(5000)
+}
+
+impl Crash {
+    fn new(options: &[&str], block: usize) -> Self {
+        let scratch = Scratch::new();
+        let tree = vec![
+            ("boot".into(), Sample::Directory),
+            ("boot/menu.lst".into(), Sample::File(b"old menu".to_vec())),
+            (
+                "boot/gone".into(),
+                Sample::File(b"will be removed".to_vec()),
+            ),
+            ("big".into(), Sample::File(XorShift(8).bytes(700_000))),
+        ];
+        write_tree(&scratch.path("root"), &tree);
+        let image = scratch.path("image");
+        let (root, path) = (scratch.path("root"), image.to_str().unwrap());
+        let block_text = block.to_string();
+        let mut arguments = vec!["-q", "-F", "-b", &block_text, "-d", root.to_str().unwrap()];
+        arguments.extend_from_slice(options);
+        arguments.extend_from_slice(&[path, "16M"]);
+        run("e2fsprogs", "mke2fs", &arguments);
+        let before = host::read(&image).unwrap();
+        host::write(scratch.path("new-menu"), b"the new menu").unwrap();
+        host::write(scratch.path("magic"), magic_file()).unwrap();
+        let changes = format!(
+            "rm boot/gone\nrm boot/menu.lst\ncd boot\nwrite {} menu.lst\ncd ..\nwrite {} new\nsymlink link boot/menu.lst\n",
+            scratch.path("new-menu").display(),
+            scratch.path("magic").display()
+        );
+        debugfs(&scratch, &image, &changes);
+        let after = host::read(&image).unwrap();
+        Self {
+            scratch,
+            block,
+            before,
+            after,
+        }
+    }
+
+    /// `before` with the journal that `commands` write; `{changes}` in them stands for `-b LIST FILE` of all changes.
+    fn crashed(&self, commands: &str) -> Vec<u8> {
+        let changes = changes(&self.before, &self.after, self.block);
+        assert!(changes.len() > 8);
+        let list: Vec<_> = changes
+            .iter()
+            .map(|(number, _)| number.to_string())
+            .collect();
+        let bytes: Vec<u8> = changes.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        let file = self.scratch.path("changes");
+        host::write(&file, bytes).unwrap();
+        let arguments = format!("-b {} {}", list.join(","), file.display());
+        let image = self.scratch.path("image");
+        host::write(&image, &self.before).unwrap();
+        debugfs(
+            &self.scratch,
+            &image,
+            &commands.replace("{changes}", &arguments),
+        );
+        host::read(&image).unwrap()
+    }
+
+    /// What e2fsck makes of a crashed image.
+    fn repaired(&self, image: &[u8]) -> Vec<u8> {
+        let path = self.scratch.path("repaired");
+        host::write(&path, image).unwrap();
+        let arguments = ["-E", "journal_only", "-y", path.to_str().unwrap()];
+        let path_list = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+        let status = Command::new("e2fsck")
+            .args(arguments)
+            .env("PATH", path_list)
+            .output()
+            .unwrap();
+        assert!(
+            status.status.code().unwrap() < 4,
+            "{}",
+            String::from_utf8_lossy(&status.stdout)
+        );
+        host::read(&path).unwrap()
+    }
+}
+
+fn check_new(image: &[u8], name: &str) {
+    let files = mount(image.to_vec()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(files.warnings(), Vec::<String>::new(), "{name}");
+    let read = |path: &str| {
+        read(files.as_ref(), path).unwrap_or_else(|error| panic!("{name}: {path}: {error}"))
+    };
+    assert_eq!(read("boot/menu.lst"), b"the new menu", "{name}");
+    assert_eq!(read("link"), b"the new menu", "{name}");
+    assert!(read("new") == magic_file(), "{name}");
+    assert!(read("big") == XorShift(8).bytes(700_000), "{name}");
+    assert!(
+        matches!(files.open(b"boot/gone"), Err(FsError::NotFound { .. })),
+        "{name}"
+    );
+}
+
+fn check_old(image: &[u8], name: &str) {
+    let files = mount(image.to_vec()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(
+        read(files.as_ref(), "boot/menu.lst").unwrap(),
+        b"old menu",
+        "{name}"
+    );
+    assert_eq!(
+        read(files.as_ref(), "boot/gone").unwrap(),
+        b"will be removed",
+        "{name}"
+    );
+    assert!(
+        matches!(files.open(b"new"), Err(FsError::NotFound { .. })),
+        "{name}"
+    );
+}
+
+/// (name, mke2fs options, block size, journal_open options)
+const MATRIX: &[(&str, &[&str], usize, &str)] = &[
+    ("ext3", &["-t", "ext3"], 1024, ""),
+    ("ext3 4k", &["-t", "ext3"], 4096, ""),
+    (
+        "ext4 before checksums",
+        &["-t", "ext4", "-O", "^64bit,^metadata_csum"],
+        4096,
+        "",
+    ),
+    (
+        "ext4 64bit",
+        &["-t", "ext4", "-O", "64bit,^metadata_csum"],
+        4096,
+        "",
+    ),
+    (
+        "ext4 64bit, v2",
+        &["-t", "ext4", "-O", "64bit"],
+        4096,
+        "-c -v 2",
+    ),
+    (
+        "ext4 32-bit, v2",
+        &["-t", "ext4", "-O", "^64bit"],
+        1024,
+        "-c -v 2",
+    ),
+    (
+        "ext4 32-bit, v3",
+        &["-t", "ext4", "-O", "^64bit"],
+        4096,
+        "-c -v 3",
+    ),
+    ("ext4", &["-t", "ext4"], 4096, "-c -v 3"),
+    ("ext4 1k", &["-t", "ext4"], 1024, "-c -v 3"),
+    (
+        "ext4 fast_commit",
+        &["-t", "ext4", "-O", "fast_commit"],
+        4096,
+        "-c -v 3",
+    ),
+];
+
+#[test]
+fn committed_transactions_are_seen() {
+    for (name, options, block, open) in MATRIX {
+        let crash = Crash::new(options, *block);
+        check_old(&crash.before, name);
+        let image = crash.crashed(&format!("jo {open}\njw {{changes}}\njc\n"));
+        check_new(&image, name);
+        check_new(&crash.repaired(&image), name);
+
+        let image = crash.crashed(&format!("jo {open}\njw -c {{changes}}\njc\n"));
+        check_old(&image, name);
+    }
+}
+
+#[test]
+fn later_transactions_and_revokes_win() {
+    for (name, options, block, open) in MATRIX {
+        let crash = Crash::new(options, *block);
+        let numbers: Vec<_> = changes(&crash.before, &crash.after, *block)
+            .iter()
+            .map(|(n, _)| n.to_string())
+            .collect();
+        // Everything is taken back: nothing of the transaction may be seen.
+        let image = crash.crashed(&format!(
+            "jo {open}\njw {{changes}}\njw -r {}\njc\n",
+            numbers.join(",")
+        ));
+        check_old(&image, name);
+        check_old(&crash.repaired(&image), name);
+        // Taken back and written again.
+        let image = crash.crashed(&format!(
+            "jo {open}\njw {{changes}}\njw -r {}\njw {{changes}}\njc\n",
+            numbers.join(",")
+        ));
+        check_new(&image, name);
+        check_new(&crash.repaired(&image), name);
+    }
+}
+
+/// Where the journal's blocks are, for an ext3 image of 1 KiB blocks: found by its superblock's magic number.
+fn journal_at(image: &[u8]) -> usize {
+    let start = image
+        .chunks(1024)
+        .position(|block| block.starts_with(b"\xc0\x3b\x39\x98\0\0\0\x04"));
+    start.unwrap() * 1024
+}
+
+/// The log is a ring: turning it, its start with it, changes nothing.
+#[test]
+fn a_log_that_wraps_around() {
+    let crash = Crash::new(&["-t", "ext4", "-O", "^metadata_csum,^64bit"], 1024);
+    let image = crash.crashed("jo\njw {changes}\njc\n");
+    let at = journal_at(&image);
+    let word = |image: &[u8], offset: usize| {
+        u32::from_be_bytes(image[at + offset..][..4].try_into().unwrap()) as usize
+    };
+    let (len, first, start) = (word(&image, 0x10), word(&image, 0x14), word(&image, 0x1c));
+    assert_eq!((first, start), (1, 1));
+    for back in [1, 2, 3, 5, 9] {
+        let mut turned = image.clone();
+        turned[at + 1024..at + len * 1024].rotate_left(back * 1024);
+        turned[at + 0x1c..at + 0x20].copy_from_slice(&((len - back) as u32).to_be_bytes());
+        check_new(&turned, &format!("turned by {back}"));
+        check_new(&crash.repaired(&turned), &format!("turned by {back}"));
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_used_is_left_aside() {
+    let crash = Crash::new(&["-t", "ext3"], 1024);
+    let image = crash.crashed("jo\njw {changes}\njc\n");
+    let at = journal_at(&image);
+    for (offset, value) in [
+        (0, 0),
+        (7, 9),
+        (0x0e, 0xff),
+        (0x10, 0xff),
+        (0x17, 0),
+        (0x1c, 0x7f),
+        (0x29, 0xff),
+    ] {
+        let mut image = image.clone();
+        image[at + offset] = value;
+        let files = mount(image.clone()).unwrap();
+        assert_eq!(files.warnings().len(), 1, "{offset:#x}");
+        check_old(&image, "left aside");
+    }
+    // On another device: the inode's number is 0.
+    let mut image = image;
+    image[1024 + 0xe0] = 0;
+    assert_eq!(mount(image.clone()).unwrap().warnings().len(), 1);
+    check_old(&image, "external");
+}
+
+#[test]
+fn a_damaged_copy_is_an_error_and_not_data() {
+    let crash = Crash::new(&["-t", "ext4"], 1024);
+    let mut image = crash.crashed("jo -c -v 3\njw {changes}\njc\n");
+    let at = journal_at(&image);
+    // The first copy follows the descriptor in the log's first block.
+    image[at + 2 * 1024 + 100] ^= 1;
+    let outcome = mount(image).and_then(|files| {
+        for path in ["boot/menu.lst", "link", "new", "big"] {
+            read(files.as_ref(), path)?;
+        }
+        Ok(())
+    });
+    assert!(
+        matches!(outcome, Err(FsError::Corrupt { .. })),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn fast_commits_are_reported() {
+    let crash = Crash::new(&["-t", "ext4", "-O", "fast_commit,^metadata_csum"], 1024);
+    let mut image = crash.crashed("jo\njw {changes}\njc\n");
+    let at = journal_at(&image);
+    let word = |offset: usize| u32::from_be_bytes(image[at + offset..][..4].try_into().unwrap());
+    let fast = if word(0x54) == 0 { 256 } else { word(0x54) };
+    let area = at + (word(0x10) - fast) as usize * 1024;
+    let next = word(0x18) + 1;
+    // The kernel sets the feature in the journal when it first mounts the file system.
+    image[at + 0x2b] |= 0x20;
+    image[area..area + 8].copy_from_slice(&[9, 0, 8, 0, 0, 0, 0, 0]);
+    image[area + 8..area + 12].copy_from_slice(&next.to_le_bytes());
+    let files = mount(image).unwrap();
+    assert_eq!(files.warnings().len(), 1);
+    assert_eq!(
+        read(files.as_ref(), "boot/menu.lst").unwrap(),
+        b"the new menu"
+    );
+}
