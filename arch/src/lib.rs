@@ -17,10 +17,14 @@ pub mod abi;
 pub mod addr;
 #[cfg(feature = "fake")]
 pub mod fake;
+pub mod frames;
 pub mod hypervisor;
+#[cfg(feature = "native")]
+pub mod native;
 pub mod ring;
 pub mod shared;
 
 pub use addr::{Mfn, Pfn, Virt};
+pub use frames::{FrameSource, Frames, NoFrames};
 pub use hypervisor::{Access, DomId, Errno, GrantRef, Hypervisor, Instant, Port};
 pub use shared::SharedPage;

@@ -78,6 +78,37 @@ impl SharedPage {
         self.word(offset).store(value, Ordering::Release);
     }
 
+    /// Clears the bits of `mask` in the word at `offset` (bytes, a multiple of 4) and returns what was there, as one
+    /// step against the other side.
+    ///
+    /// # Panics
+    /// For an offset outside the page or unaligned: a caller's bug.
+    pub fn clear_bits(&self, offset: usize, mask: u32) -> u32 {
+        self.word(offset).fetch_and(!mask, Ordering::AcqRel)
+    }
+
+    /// Replaces the word at `offset` (bytes, a multiple of 4) by `new` if it is `current`.
+    ///
+    /// # Errors
+    /// What is there instead.
+    /// # Panics
+    /// For an offset outside the page or unaligned: a caller's bug.
+    pub fn replace(&self, offset: usize, current: u32, new: u32) -> Result<(), u32> {
+        self.word(offset)
+            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+    }
+
+    /// Writes the byte at `offset`.
+    ///
+    /// # Panics
+    /// For an offset outside the page: a caller's bug.
+    pub fn store_byte(&self, offset: usize, value: u8) {
+        let at = self.at(offset, 1);
+        // SAFETY: inside the page (checked by `at`); this side touches it only through atomics and byte copies.
+        unsafe { AtomicU8::from_ptr(at.as_ptr()) }.store(value, Ordering::Release);
+    }
+
     /// The byte at `offset`.
     ///
     /// # Panics

@@ -4,8 +4,17 @@
 extern crate alloc;
 
 pub mod blkfront;
+pub mod build;
+pub mod config;
 pub mod console;
 pub mod disks;
+pub mod files;
 pub mod image;
+pub mod machine;
+pub mod plan;
+pub mod renumber;
+pub mod tables;
+pub mod terminal;
+pub mod volumes;
 pub mod xenbus;
 pub mod xenstore;

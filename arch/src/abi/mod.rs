@@ -7,6 +7,8 @@ pub mod blkif;
 pub mod console;
 pub mod grant;
 pub mod ring;
+pub mod shared_info;
+pub mod start_info;
 pub mod xenbus;
 pub mod xs_wire;
 

@@ -39,7 +39,7 @@ pub struct Layout {
 #[must_use]
 pub const fn layout(width: Width) -> Layout {
     match width {
-        Width::X86_64 => Layout {
+        Width::Bits64 => Layout {
             upcall_pending: 0,
             upcall_mask: 1,
             pending_sel: 8,
@@ -55,7 +55,7 @@ pub const fn layout(width: Width) -> Layout {
             p2m_generation: 3128,
             word: 8,
         },
-        Width::X86_32 => Layout {
+        Width::Bits32 => Layout {
             upcall_pending: 0,
             upcall_mask: 1,
             pending_sel: 4,

@@ -99,7 +99,7 @@ pub struct Layout {
 #[must_use]
 pub const fn layout(width: Width) -> Layout {
     match width {
-        Width::X86_64 => Layout {
+        Width::Bits64 => Layout {
             word: 8,
             nr_pages: 32,
             shared_info: 40,
@@ -118,7 +118,7 @@ pub const fn layout(width: Width) -> Layout {
             nr_p2m_frames: 1160,
             size: 1168,
         },
-        Width::X86_32 => Layout {
+        Width::Bits32 => Layout {
             word: 4,
             nr_pages: 32,
             shared_info: 36,
@@ -247,7 +247,7 @@ mod tests {
             first_p2m_pfn: 3,
             nr_p2m_frames: 4,
         };
-        for width in [Width::X86_64, Width::X86_32] {
+        for width in [Width::Bits64, Width::Bits32] {
             let mut page = [0xff; 4096];
             info.write(&mut page, width);
             assert_eq!(StartInfo::read(&page, width), info);
@@ -262,9 +262,9 @@ mod tests {
             ..StartInfo::default()
         };
         let mut page = [0; 4096];
-        info.write(&mut page, Width::X86_64);
+        info.write(&mut page, Width::Bits64);
         assert_eq!(
-            StartInfo::read(&page, Width::X86_64).cmd_line.len(),
+            StartInfo::read(&page, Width::Bits64).cmd_line.len(),
             CMD_LINE_BYTES - 1
         );
     }

@@ -92,7 +92,7 @@ fn read_head(mut input: Input<'_>) -> Result<Vec<u8>, ImageError> {
 }
 
 /// A fault in the gzip around a whole file.
-fn in_gzip(fault: Fault) -> ImageError {
+pub(super) fn in_gzip(fault: Fault) -> ImageError {
     explain(fault, Codec::Gzip, 0, 1)
 }
 
@@ -113,7 +113,7 @@ fn explain(fault: Fault, codec: Codec, produced: u64, expected: u64) -> ImageErr
     }
 }
 
-fn open_gzip(source: &dyn Source) -> Result<Inflate<'_>, Fault> {
+pub(super) fn open_gzip(source: &dyn Source) -> Result<Inflate<'_>, Fault> {
     let len = source.len();
     Inflate::new(Input::new(Feed::File(FileFeed::new(source, 0, len)), len))
 }
@@ -126,6 +126,9 @@ fn load_bzimage(
     memory: &mut dyn Memory,
 ) -> Result<Kernel, ImageError> {
     let Payload { start, end } = payload;
+    if end > MAX_KERNEL_BYTES {
+        return Err(ImageError::TooLarge(end));
+    }
     if !is_gzipped && end > source.len() {
         return Err(ImageError::Truncated {
             missing: end - source.len(),
@@ -281,13 +284,22 @@ impl<'a> Packed<'a> {
         let said = self
             .read_size()
             .map_err(|fault| explain(fault, codec, 0, 1))?;
-        if said > MAX_KERNEL_BYTES {
+        // What stands at the end of a gzip file may be anything; see below.
+        if said > MAX_KERNEL_BYTES && codec != Codec::Gzip {
             return Err(ImageError::TooLarge(said));
         }
         let layout = self.probe(said, native)?;
         let needed = layout.file_end();
+        if needed > MAX_KERNEL_BYTES {
+            return Err(ImageError::TooLarge(needed));
+        }
         let keep = match codec {
-            Codec::Gzip if !(needed..=needed + MAX_GZIP_TAIL).contains(&said) => needed,
+            Codec::Gzip
+                if !(needed..=needed + MAX_GZIP_TAIL).contains(&said)
+                    || said > MAX_KERNEL_BYTES =>
+            {
+                needed
+            }
             _ if said < needed => {
                 return Err(ImageError::Truncated {
                     missing: needed - said,
@@ -296,9 +308,6 @@ impl<'a> Packed<'a> {
             }
             _ => said,
         };
-        if keep > MAX_KERNEL_BYTES {
-            return Err(ImageError::TooLarge(keep));
-        }
         // Segments in the order of the file can be moved to their places within the same memory. Others
         // (no kernel is known to have them) are copied from behind.
         let from = if layout.is_ordered() { 0 } else { layout.bytes };
@@ -310,7 +319,7 @@ impl<'a> Packed<'a> {
         let file = piece(memory, from, keep)?;
 
         let mut window = if codec == Codec::Gzip {
-            Window::discarding(file)
+            Window::discarding(file, MAX_KERNEL_BYTES)
         } else {
             Window::keeping(file)
         };
@@ -408,7 +417,7 @@ impl Place {
             let end = if at < start { start + bytes } else { end };
             start = start.min(at);
             bytes = end - start;
-            if at % PAGE_BYTES != 0 || bytes > MAX_KERNEL_BYTES {
+            if !at.is_multiple_of(PAGE_BYTES) || bytes > MAX_KERNEL_BYTES {
                 return Err(ImageError::BadNote(
                     "the hypercall page is nowhere near the kernel",
                 ));
@@ -418,7 +427,10 @@ impl Place {
         let virt_end = virt_start.checked_add(bytes).filter(|end| *end - 1 <= top);
         let virt_end =
             virt_end.ok_or(ImageError::BadNote("the kernel ends beyond all addresses"))?;
-        if virt_base % PAGE_BYTES != 0 || virt_start % PAGE_BYTES != 0 || virt_base > virt_start {
+        let is_aligned = [virt_base, virt_start]
+            .iter()
+            .all(|at| at.is_multiple_of(PAGE_BYTES));
+        if !is_aligned || virt_base > virt_start {
             return Err(ImageError::BadNote(
                 "VIRT_BASE does not fit the kernel's addresses",
             ));

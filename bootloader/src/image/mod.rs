@@ -15,6 +15,7 @@
 
 mod bzimage;
 mod error;
+mod gunzip;
 mod layout;
 mod load;
 mod notes;
@@ -25,6 +26,7 @@ use alloc::string::String;
 pub use arch::abi::Width;
 
 pub use error::{ImageError, NoMemory, SourceError};
+pub use gunzip::gunzip;
 pub use load::load;
 pub use notes::Pae;
 pub use unpack::Codec;

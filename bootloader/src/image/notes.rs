@@ -18,7 +18,7 @@ use elf::section::{SectionHeader, SectionHeaderTable};
 use super::layout::{ElfFile, Layout, Sections};
 use super::{ImageError, Width};
 
-/// Notes and the section headers are small; more than this is not read.
+/// Notes and the section headers are small; more than this in all is not read.
 const MAX_TABLE_BYTES: u64 = 1 << 20;
 
 /// Features a kernel may require: those a PV guest has. Of the known ones `auto_translated_physmap`,
@@ -78,8 +78,9 @@ impl Notes {
     ) -> Result<Self, ImageError> {
         let mut notes = Self::default();
         let mut found = 0;
+        let mut budget = MAX_TABLE_BYTES;
         for (offset, len) in &layout.notes {
-            found += notes.take_all(&read(file, *offset, *len)?);
+            found += notes.take_all(&read(file, *offset, *len, &mut budget)?);
         }
         if found > 0 {
             return Ok(notes);
@@ -87,9 +88,9 @@ impl Notes {
         let Some(sections) = layout.sections else {
             return Err(ImageError::NoXenNotes);
         };
-        let headers = read_sections(sections, layout.width, file)?;
+        let headers = read_sections(sections, layout.width, file, &mut budget)?;
         for header in headers.iter().filter(|header| header.sh_type == SHT_NOTE) {
-            found += notes.take_all(&read(file, header.sh_offset, header.sh_size)?);
+            found += notes.take_all(&read(file, header.sh_offset, header.sh_size, &mut budget)?);
         }
         if found > 0 {
             return Ok(notes);
@@ -97,7 +98,7 @@ impl Notes {
         let names = headers
             .get(usize::from(sections.names_index))
             .ok_or(ImageError::NoXenNotes)?;
-        let names = read(file, names.sh_offset, names.sh_size)?;
+        let names = read(file, names.sh_offset, names.sh_size, &mut budget)?;
         for header in &headers {
             let name = usize::try_from(header.sh_name)
                 .ok()
@@ -107,6 +108,7 @@ impl Notes {
                     file,
                     header.sh_offset,
                     header.sh_size,
+                    &mut budget,
                 )?)));
             }
         }
@@ -264,24 +266,25 @@ fn pae(value: &str) -> Pae {
     }
 }
 
-/// Reads a table of the file, if it has a believable size.
-fn read(file: &(impl ElfFile + ?Sized), offset: u64, len: u64) -> Result<Vec<u8>, ImageError> {
-    match usize::try_from(len) {
-        Ok(size) if len <= MAX_TABLE_BYTES => {
-            let mut bytes = vec![0; size];
-            file.read_at(offset, &mut bytes)?;
-            Ok(bytes)
-        }
-        _ => Err(ImageError::BadElf(
-            "its notes or section headers are too large",
-        )),
-    }
+/// Reads a table of the file, if it has a believable size, and takes that off `budget`.
+fn read(
+    file: &(impl ElfFile + ?Sized),
+    offset: u64,
+    len: u64,
+    budget: &mut u64,
+) -> Result<Vec<u8>, ImageError> {
+    const TOO_LARGE: ImageError = ImageError::BadElf("its notes or section headers are too large");
+    *budget = budget.checked_sub(len).ok_or(TOO_LARGE)?;
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| TOO_LARGE)?];
+    file.read_at(offset, &mut bytes)?;
+    Ok(bytes)
 }
 
 fn read_sections(
     sections: Sections,
     width: Width,
     file: &(impl ElfFile + ?Sized),
+    budget: &mut u64,
 ) -> Result<Vec<SectionHeader>, ImageError> {
     let (class, entry_bytes) = match width {
         Width::Bits64 => (Class::ELF64, 64),
@@ -296,6 +299,7 @@ fn read_sections(
         file,
         sections.offset,
         u64::from(sections.count) * u64::from(entry_bytes),
+        budget,
     )?;
     let table: SectionHeaderTable<'_, LittleEndian> =
         ParsingTable::new(LittleEndian, class, &table);

@@ -26,7 +26,7 @@ impl<'a> Inflate<'a> {
     }
 
     /// Fills the front of `out` and says how much; 0 is the end.
-    pub(super) fn fill(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
+    pub(in crate::image) fn fill(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
         loop {
             let ready = self.state.ready();
             let len = ready.len().min(out.len());

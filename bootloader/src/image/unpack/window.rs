@@ -14,8 +14,10 @@ pub(in crate::image) struct Window<'a> {
     out: &'a mut [u8],
     /// Bytes of `out` written; `at <= out.len()`.
     at: usize,
-    /// Bytes that came after the end of `out`; `None` if there must not be any.
-    discarded: Option<u64>,
+    /// Bytes that came after the end of `out`.
+    discarded: u64,
+    /// How many of those there may be.
+    may_discard: u64,
 }
 
 impl<'a> Window<'a> {
@@ -24,16 +26,19 @@ impl<'a> Window<'a> {
         Self {
             out,
             at: 0,
-            discarded: None,
+            discarded: 0,
+            may_discard: 0,
         }
     }
 
-    /// A window that keeps the first `out.len()` bytes and only counts the rest.
-    pub(in crate::image) fn discarding(out: &'a mut [u8]) -> Self {
+    /// A window that keeps the first `out.len()` bytes and only counts the rest, up to `limit` in all.
+    pub(in crate::image) fn discarding(out: &'a mut [u8], limit: u64) -> Self {
+        let may_discard = limit.saturating_sub(out.len() as u64);
         Self {
             out,
             at: 0,
-            discarded: Some(0),
+            discarded: 0,
+            may_discard,
         }
     }
 
@@ -45,7 +50,7 @@ impl<'a> Window<'a> {
 
     /// Bytes decoded, kept or not.
     pub(in crate::image) fn total(&self) -> u64 {
-        self.at as u64 + self.discarded.unwrap_or(0)
+        self.at as u64 + self.discarded
     }
 
     /// The bytes kept from `start` on.
@@ -89,15 +94,11 @@ impl<'a> Window<'a> {
             to.copy_from_slice(from);
         }
         self.at += fits;
-        let over = bytes.len() - fits;
-        match &mut self.discarded {
-            _ if over == 0 => Ok(()),
-            Some(discarded) => {
-                *discarded += over as u64;
-                Ok(())
-            }
-            None => Err(Fault::Full),
+        self.discarded += (bytes.len() - fits) as u64;
+        if self.discarded > self.may_discard {
+            return Err(Fault::Full);
         }
+        Ok(())
     }
 
     /// Appends `bytes`, which is the front of `more`.

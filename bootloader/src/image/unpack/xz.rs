@@ -10,6 +10,9 @@ use super::checksum::{CRC32, CRC64};
 use super::lzma::{Lzma, Properties, RangeDecoder, Stop};
 use super::{Fault, Input, Window, x86};
 
+/// Kernels have one block. The bound keeps the list of them small; `xz -T` makes one for every 3 MiB or more.
+const MAX_BLOCKS: usize = 1 << 14;
+
 /// What follows each block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Check {
@@ -82,6 +85,9 @@ pub(super) fn unpack(input: &mut Input<'_>, out: &mut Window<'_>) -> Result<(), 
         let size = input.byte()?;
         if size == 0 {
             break;
+        }
+        if records.len() >= MAX_BLOCKS {
+            return Err(Fault::Unsupported("so many xz blocks"));
         }
         records.push(read_block(size, check, input, out)?);
     }

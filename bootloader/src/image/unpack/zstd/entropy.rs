@@ -71,7 +71,7 @@ impl<'a> BackwardBits<'a> {
     /// The next `len` bits (1 to 32), without taking them.
     #[inline(always)]
     pub(super) fn peek(&self, len: u32) -> u32 {
-        (self.bits >> 32) as u32 >> (32 - len & 31)
+        (self.bits >> 32) as u32 >> ((32 - len) & 31)
     }
 
     /// Takes `len` bits (at most 56 between two refills).
@@ -85,7 +85,7 @@ impl<'a> BackwardBits<'a> {
     #[inline(always)]
     pub(super) fn take(&mut self, len: u32) -> u32 {
         // Two shifts, because a shift by 64 is not a shift to nothing.
-        let value = (self.bits >> 1 >> (63 - len & 63)) as u32;
+        let value = (self.bits >> 1 >> ((63 - len) & 63)) as u32;
         self.skip(len);
         value
     }
@@ -143,13 +143,12 @@ impl Distribution {
             let cell = value as i32 - 1;
             left -= cell.abs();
             *places.next().ok_or(CORRUPT_BLOCK)? = cell as i16;
-            while cell == 0 {
-                let zeros = bits.take(2);
+            // After a symbol that does not occur comes how many more there are, three and on.
+            let mut zeros = if cell == 0 { 3 } else { 0 };
+            while zeros == 3 {
+                zeros = bits.take(2);
                 for _ in 0..zeros {
                     places.next().ok_or(CORRUPT_BLOCK)?;
-                }
-                if zeros < 3 {
-                    break;
                 }
             }
         }

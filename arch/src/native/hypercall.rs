@@ -1,0 +1,195 @@
+//! Hypercalls of a 64-bit guest, made with a bare `syscall`: no hypercall page is needed, so none can go missing.
+//!
+//! Number in rax, arguments in rdi, rsi, rdx, r10, r8, result in rax (negated errno); rcx and r11 are destroyed by
+//! the instruction, and a debugging Xen destroys the argument registers too. Numbers: `public/xen.h`.
+
+use core::arch::asm;
+
+use crate::Errno;
+use crate::addr::{Mfn, Pfn, Virt};
+
+const SET_TRAP_TABLE: usize = 0;
+const MMU_UPDATE: usize = 1;
+const SET_CALLBACKS: usize = 4;
+const UPDATE_VA_MAPPING: usize = 14;
+const GRANT_TABLE_OP: usize = 20;
+const MMUEXT_OP: usize = 26;
+const SCHED_OP: usize = 29;
+const EVENT_CHANNEL_OP: usize = 32;
+
+/// `DOMID_SELF`
+const SELF: usize = 0x7FF0;
+
+/// # Safety
+/// What the hypercall's own description asks of its arguments: pointers must be valid for what Xen reads and writes.
+unsafe fn call(number: usize, args: [usize; 5]) -> Result<usize, Errno> {
+    let result: isize;
+    // SAFETY: Xen's 64-bit hypercall convention (see the module's head): these registers and no others change, the
+    // stack is not touched; the caller vouches for pointers.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            inlateout("rdi") args[0] => _,
+            inlateout("rsi") args[1] => _,
+            inlateout("rdx") args[2] => _,
+            inlateout("r10") args[3] => _,
+            inlateout("r8") args[4] => _,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    if result < 0 {
+        Err(Errno(i32::try_from(-result).unwrap_or(i32::MAX)))
+    } else {
+        Ok(result.unsigned_abs())
+    }
+}
+
+/// One request of `mmu_update`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct MmuUpdate {
+    ptr: u64,
+    val: u64,
+}
+
+impl MmuUpdate {
+    /// Writes `value` to the page table entry at machine address `at`.
+    pub(super) fn entry(at: u64, value: u64) -> Self {
+        Self {
+            ptr: at,
+            val: value,
+        }
+    }
+
+    /// Says that machine frame `mfn` is our `pfn` (`MMU_MACHPHYS_UPDATE`).
+    pub(super) fn machine_to_physical(mfn: Mfn, pfn: Pfn) -> Self {
+        Self {
+            ptr: mfn.address() | 1,
+            val: pfn.0,
+        }
+    }
+}
+
+/// Applies `updates` in order.
+///
+/// # Safety
+/// No mapping that running code or a live reference relies on may change.
+pub(super) unsafe fn mmu_update(updates: &[MmuUpdate]) -> Result<(), Errno> {
+    // SAFETY: Xen reads `updates.len()` requests at the pointer and writes nothing (no done count is asked for);
+    // what the updates mean is the caller's promise.
+    unsafe {
+        call(
+            MMU_UPDATE,
+            [updates.as_ptr() as usize, updates.len(), 0, SELF, 0],
+        )
+    }
+    .map(drop)
+}
+
+/// Maps `entry` (machine address and flags) at `at`; the level-1 table must exist. The TLB entry is flushed.
+///
+/// # Safety
+/// No code, stack or live reference may rely on what was mapped at `at`.
+pub(super) unsafe fn update_va_mapping(at: Virt, entry: u64) -> Result<(), Errno> {
+    const INVLPG: usize = 2;
+    // SAFETY: takes no pointers; the meaning of the new mapping is the caller's promise.
+    unsafe {
+        call(
+            UPDATE_VA_MAPPING,
+            [at.0 as usize, entry as usize, INVLPG, 0, 0],
+        )
+    }
+    .map(drop)
+}
+
+/// `struct mmuext_op`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct MmuExtOp {
+    pub(super) cmd: u64,
+    pub(super) arg1: u64,
+    pub(super) arg2: u64,
+}
+
+impl MmuExtOp {
+    /// Pins a top-level table (`MMUEXT_PIN_L4_TABLE`).
+    pub(super) const PIN_TOP: u64 = 3;
+    /// Unpins a table (`MMUEXT_UNPIN_TABLE`).
+    pub(super) const UNPIN: u64 = 4;
+    /// Loads a new top-level table (`MMUEXT_NEW_BASEPTR`).
+    pub(super) const NEW_BASEPTR: u64 = 5;
+}
+
+/// Applies `ops` in order.
+///
+/// # Safety
+/// The mappings that running code relies on must not change.
+pub(super) unsafe fn mmuext_op(ops: &[MmuExtOp]) -> Result<(), Errno> {
+    // SAFETY: Xen reads `ops.len()` operations at the pointer; their meaning is the caller's promise.
+    unsafe { call(MMUEXT_OP, [ops.as_ptr() as usize, ops.len(), 0, SELF, 0]) }.map(drop)
+}
+
+macro_rules! with_argument {
+    ($(#[$doc:meta])* $name:ident, $number:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// `T` must be the structure that Xen reads and writes for `command`, and pointers in it must be valid.
+        pub(super) unsafe fn $name<T>(command: usize, argument: &mut T) -> Result<usize, Errno> {
+            // SAFETY: Xen accesses `T` only, during the call, through an exclusive borrow; `T` is the caller's promise.
+            unsafe { call($number, [command, core::ptr::from_mut(argument) as usize, 0, 0, 0]) }
+        }
+    };
+}
+
+with_argument!(
+    /// `HYPERVISOR_event_channel_op`
+    event_channel_op,
+    EVENT_CHANNEL_OP
+);
+with_argument!(
+    /// `HYPERVISOR_sched_op`
+    sched_op,
+    SCHED_OP
+);
+/// `HYPERVISOR_grant_table_op` with one operation.
+///
+/// # Safety
+/// `T` must be the structure that Xen reads and writes for `command`, and pointers in it must be valid.
+pub(super) unsafe fn grant_table_op<T>(command: usize, operation: &mut T) -> Result<usize, Errno> {
+    // SAFETY: Xen accesses one `T` during the call, through an exclusive borrow; `T` is the caller's promise.
+    unsafe {
+        call(
+            GRANT_TABLE_OP,
+            [command, core::ptr::from_mut(operation) as usize, 1, 0, 0],
+        )
+    }
+}
+
+/// `struct trap_info`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct TrapInfo {
+    pub(super) vector: u8,
+    pub(super) flags: u8,
+    pub(super) cs: u16,
+    pub(super) address: usize,
+}
+
+/// Installs trap handlers; `None` removes them all.
+///
+/// # Safety
+/// The table must end with an entry whose address is 0, and the handlers must follow Xen's frame layout.
+pub(super) unsafe fn set_trap_table(table: Option<&[TrapInfo]>) -> Result<(), Errno> {
+    let pointer = table.map_or(0, |table| table.as_ptr() as usize);
+    // SAFETY: Xen reads entries up to the one with address 0, which the caller promises; 0 clears.
+    unsafe { call(SET_TRAP_TABLE, [pointer, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Clears the event, failsafe and syscall callbacks.
+pub(super) fn clear_callbacks() -> Result<(), Errno> {
+    // SAFETY: takes three addresses, no pointers to data; zero means none.
+    unsafe { call(SET_CALLBACKS, [0, 0, 0, 0, 0]) }.map(drop)
+}

@@ -1,0 +1,188 @@
+//! Processor exceptions and the last words of a dying loader.
+//!
+//! Nothing here returns to the interrupted code: an exception or a panic prints what and where on the guest's
+//! console and crashes the domain, so that the toolstack's `on_crash` decides what happens next.
+
+use core::arch::global_asm;
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::hypercall::{self, TrapInfo};
+use super::platform::Platform;
+use super::single::SingleCore;
+use crate::abi::console;
+use crate::hypervisor::{Hypervisor, Port};
+use crate::shared::SharedPage;
+
+/// Code segment of a 64-bit guest kernel (`FLAT_KERNEL_CS`).
+const KERNEL_CS: u16 = 0xe033;
+/// Vectors with handlers: the processor's exceptions.
+const VECTORS: usize = 20;
+
+// One stub per vector, 16 bytes apart; the common part knows the vector from the address that `call` pushed. Xen enters with rcx and r11 below the usual frame.
+// In: rsp -> rcx, r11, [error], rip, cs, rflags, rsp, ss. Out: rdi = vector, rsi = that frame; never returns.
+global_asm!(
+    ".section .text.trap, \"ax\", @progbits",
+    ".balign 16",
+    "trap_stubs:",
+    ".rept {vectors}",
+    "    .balign 16",
+    "    call trap_common",
+    ".endr",
+    "trap_common:",
+    "    pop rdi",
+    "    lea rax, [rip + trap_stubs]",
+    "    sub rdi, rax",
+    "    shr rdi, 4",
+    "    mov rsi, rsp",
+    "    and rsp, -16",
+    "    cld",
+    "    call {report}",
+    "    ud2",
+    vectors = const VECTORS,
+    report = sym report,
+);
+
+unsafe extern "C" {
+    #[link_name = "trap_stubs"]
+    static STUBS: u8;
+}
+
+static LAST_WORDS: SingleCore<Option<(SharedPage, Port)>> = SingleCore::new(None);
+
+/// Installs the handlers, and keeps a way to the console for whatever goes wrong. `page` is a second view of the ring.
+pub(super) fn start(page: SharedPage, port: Port) {
+    *LAST_WORDS.get() = Some((page, port));
+    let stubs = (&raw const STUBS).addr();
+    let mut table = [TrapInfo {
+        vector: 0,
+        flags: 0,
+        cs: KERNEL_CS,
+        address: 0,
+    }; VECTORS + 1];
+    for (vector, entry) in table.iter_mut().take(VECTORS).enumerate() {
+        entry.vector = vector as u8;
+        entry.address = stubs + vector * 16;
+    }
+    // SAFETY: the last entry's address is 0; the stubs above take Xen's frame and never return.
+    let _ = unsafe { hypercall::set_trap_table(Some(&table)) };
+}
+
+/// Removes the handlers: the next kernel brings its own.
+pub(super) fn leave() {
+    // SAFETY: clearing needs no table.
+    let _ = unsafe { hypercall::set_trap_table(None) };
+    let _ = hypercall::clear_callbacks();
+}
+
+extern "C" fn report(vector: u64, frame: *const u64) -> ! {
+    let with_error = matches!(vector, 8 | 10..=14 | 17);
+    let first = if with_error { 3 } else { 2 };
+    let word = |index: usize| {
+        // SAFETY: the stub passes the frame that Xen pushed; indices stay below its length (5 words after `first`).
+        unsafe { frame.add(index).read() }
+    };
+    let error = if with_error { word(2) } else { 0 };
+    let (rip, rsp) = (word(first), word(first + 3));
+    panic!(
+        "processor exception {vector} (error {error:#x}) at {rip:#x}, stack {rsp:#x}, last fault address {:#x}",
+        Platform::fault_address()
+    );
+}
+
+/// Why the domain ends (`SHUTDOWN_*`, `public/sched.h`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Shutdown {
+    /// The guest is done.
+    PowerOff = 0,
+    /// The toolstack is to build the domain again.
+    Reboot = 1,
+    /// Something broke.
+    Crash = 3,
+}
+
+/// Ends the domain.
+pub fn shutdown(reason: Shutdown) -> ! {
+    const SCHED_SHUTDOWN: usize = 2;
+    loop {
+        let mut number = reason as u32;
+        // SAFETY: `sched_shutdown` is one 32-bit reason.
+        let _ = unsafe { hypercall::sched_op(SCHED_SHUTDOWN, &mut number) };
+    }
+}
+
+/// Writes straight into the console ring, waiting at most a moment for room.
+struct Console<'a>(&'a SharedPage, Port);
+
+impl Write for Console<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.byte(b'\r');
+            }
+            self.byte(byte);
+        }
+        Ok(())
+    }
+}
+
+impl Console<'_> {
+    fn byte(&self, byte: u8) {
+        /// Attempts before a byte is given up: about a second, as each one yields to the console's domain.
+        const PATIENCE: u32 = 100_000;
+        let produced = self.0.load(console::OUT_PROD);
+        for _ in 0..PATIENCE {
+            let used = produced.wrapping_sub(self.0.load(console::OUT_CONS));
+            if used < console::OUT_BYTES {
+                let at = console::OUT_RING + (produced % console::OUT_BYTES) as usize;
+                self.0.write(at, &[byte]);
+                self.0.store(console::OUT_PROD, produced.wrapping_add(1));
+                return;
+            }
+            self.notify();
+            let mut nothing = 0_u32;
+            // SAFETY: `yield` takes no argument.
+            let _ = unsafe { hypercall::sched_op(0, &mut nothing) };
+        }
+    }
+
+    fn notify(&self) {
+        let mut number = self.1.0;
+        // SAFETY: `evtchn_send` is one 32-bit port.
+        let _ = unsafe { hypercall::event_channel_op(4, &mut number) };
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    static PANICKING: AtomicBool = AtomicBool::new(false);
+    if PANICKING.swap(true, Ordering::Relaxed) {
+        // The report itself failed: say nothing more, end.
+        shutdown(Shutdown::Crash)
+    }
+    if let Some(words) = LAST_WORDS.try_get()
+        && let Some((page, port)) = &*words
+    {
+        let mut console = Console(page, *port);
+        let _ = write!(
+            console,
+            "\npv-grub: {info}\npv-grub: this is a bug; the domain stops here\n"
+        );
+        console.notify();
+        // Give the console's domain time to read before the ring disappears with this domain.
+        let platform = Platform::get();
+        let deadline = platform.now().after(core::time::Duration::from_millis(500));
+        while page.load(console::OUT_CONS) != page.load(console::OUT_PROD)
+            && platform.now() < deadline
+        {
+            platform.poll(
+                &[*port],
+                platform.now().after(core::time::Duration::from_millis(5)),
+            );
+            platform.take_pending(*port);
+        }
+    }
+    shutdown(Shutdown::Crash)
+}

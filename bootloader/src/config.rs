@@ -1,0 +1,239 @@
+//! Where the menu comes from: the domain's command line, its ramdisk, or a file at a usual place.
+//!
+//! [`Arguments::parse`] reads the command line as the original PV-GRUB did (first word: the file), with words behind
+//! it that the original ignored. [`find`] tries the places in order and says what it tried.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use fs::DeviceName;
+use menu::{Choice, Failure};
+
+use crate::volumes::Volumes;
+
+/// The largest menu that is read.
+pub const MAX_MENU_BYTES: usize = 16 << 20;
+
+/// Where a menu is looked for when nothing says where it is.
+pub const DEFAULT_PLACES: [&str; 8] = [
+    "(hd0,0)/boot/grub/menu.lst",
+    "(hd0)/boot/grub/menu.lst",
+    "(hd0,0)/grub/menu.lst",
+    "(hd0)/grub/menu.lst",
+    "(hd0,0)/boot/grub/grub.conf",
+    "(hd0)/boot/grub/grub.conf",
+    "(hd0,0)/grub/grub.conf",
+    "(hd0)/grub/grub.conf",
+];
+
+/// What the domain configuration's `extra` says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Arguments {
+    /// The menu's file.
+    pub menu: Option<Vec<u8>>,
+    /// `--append=TEXT`: added to every kernel's command line.
+    pub append: Vec<u8>,
+    /// `--entry=N|TITLE`: the entry to highlight instead of the menu's default.
+    pub entry: Option<Choice>,
+    /// `--timeout=SECONDS`: instead of the menu's.
+    pub timeout: Option<u32>,
+    /// Words that mean nothing here.
+    pub ignored: Vec<Vec<u8>>,
+}
+
+/// Splits at blanks; quotes keep blanks together and are dropped.
+fn words(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quoted = false;
+    for &byte in line {
+        match byte {
+            b'"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            b' ' | b'\t' if !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+impl Arguments {
+    /// Reads the command line. A word that is neither a path nor an option is ignored: `root=/dev/xvda1`, which xl puts
+    /// first, was mistaken for the menu's path by the original.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Self {
+        let mut arguments = Self::default();
+        for word in words(line) {
+            if let Some(text) = word.strip_prefix(b"--append=") {
+                if !arguments.append.is_empty() {
+                    arguments.append.push(b' ');
+                }
+                arguments.append.extend_from_slice(text);
+            } else if let Some(text) = word.strip_prefix(b"--entry=") {
+                arguments.entry = Some(choice(text));
+            } else if let Some(seconds) = word.strip_prefix(b"--timeout=").and_then(number) {
+                arguments.timeout = Some(seconds);
+            } else if arguments.menu.is_none() && matches!(word.first(), Some(b'(' | b'/')) {
+                arguments.menu = Some(word);
+            } else {
+                arguments.ignored.push(word);
+            }
+        }
+        arguments
+    }
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn choice(text: &[u8]) -> Choice {
+    match number(text).and_then(|index| usize::try_from(index).ok()) {
+        Some(index) => Choice::Number(index),
+        None => Choice::Title(text.to_vec()),
+    }
+}
+
+/// A menu's text and where it was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The bytes.
+    pub text: Vec<u8>,
+    /// The file, or what stands for one.
+    pub place: String,
+    /// The disk it is on.
+    pub device: Option<DeviceName>,
+}
+
+/// A place where no menu was, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tried {
+    /// The file.
+    pub place: String,
+    /// What happened.
+    pub failure: Failure,
+}
+
+/// Looks for the menu: `argument`, else the ramdisk's bytes, else [`DEFAULT_PLACES`].
+///
+/// # Errors
+/// Every place that was tried.
+pub fn find(
+    volumes: &Volumes,
+    argument: Option<&[u8]>,
+    ramdisk: Option<&[u8]>,
+) -> Result<Found, Vec<Tried>> {
+    if let Some(path) = argument {
+        return from_argument(volumes, path);
+    }
+    if let Some(bytes) = ramdisk {
+        return Ok(Found {
+            text: bytes.to_vec(),
+            place: "the ramdisk".to_string(),
+            device: None,
+        });
+    }
+    let mut tried = Vec::new();
+    for place in DEFAULT_PLACES {
+        match read(volumes, place.as_bytes()) {
+            Ok(found) => return Ok(found),
+            Err(failure) => tried.push(Tried {
+                place: place.to_string(),
+                failure,
+            }),
+        }
+    }
+    Err(tried)
+}
+
+/// A path without a device is looked for on the first partition, then on the whole first disk.
+fn from_argument(volumes: &Volumes, path: &[u8]) -> Result<Found, Vec<Tried>> {
+    let names: Vec<Vec<u8>> = if path.first() == Some(&b'(') {
+        alloc::vec![path.to_vec()]
+    } else {
+        [&b"(hd0,0)"[..], b"(hd0)"]
+            .iter()
+            .map(|device| [device, path].concat())
+            .collect()
+    };
+    let mut tried = Vec::new();
+    for name in names {
+        match read(volumes, &name) {
+            Ok(found) => return Ok(found),
+            Err(failure) => tried.push(Tried {
+                place: name.escape_ascii().to_string(),
+                failure,
+            }),
+        }
+    }
+    Err(tried)
+}
+
+fn read(volumes: &Volumes, name: &[u8]) -> Result<Found, Failure> {
+    let file = volumes.open(name, None)?;
+    let text = crate::files::read_unpacked(file.as_ref(), MAX_MENU_BYTES)?;
+    Ok(Found {
+        text,
+        place: name.escape_ascii().to_string(),
+        device: DeviceName::split(name).ok().and_then(|split| split.0),
+    })
+}
+
+/// Says what was tried, a line each.
+#[must_use]
+pub fn report(tried: &[Tried]) -> String {
+    let mut text = String::from("No menu was found. Tried:\n");
+    for Tried { place, failure } in tried {
+        let reason = failure
+            .detail
+            .first()
+            .map_or_else(|| failure.code.text().to_string(), Clone::clone);
+        text.push_str(&format!("  {place}: {reason}\n"));
+    }
+    text.push_str("Name the file in the domain's configuration, such as extra = \"(hd0,0)/boot/grub/menu.lst\".\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_path_is_the_menu() {
+        let arguments = Arguments::parse(b"(hd0,0)/boot/grub/menu.lst (hd1)/other more");
+        assert_eq!(
+            arguments.menu.as_deref(),
+            Some(&b"(hd0,0)/boot/grub/menu.lst"[..])
+        );
+        assert_eq!(
+            arguments.ignored,
+            [b"(hd1)/other".to_vec(), b"more".to_vec()]
+        );
+    }
+
+    #[test]
+    fn xl_puts_root_first() {
+        let arguments = Arguments::parse(b"root=/dev/xvda1 ro (hd0)/menu.lst");
+        assert_eq!(arguments.menu.as_deref(), Some(&b"(hd0)/menu.lst"[..]));
+        assert_eq!(Arguments::parse(b"root=/dev/xvda1 ro 4").menu, None);
+    }
+
+    #[test]
+    fn options_follow() {
+        let arguments = Arguments::parse(
+            b"/m.lst --append=\"console=hvc0 quiet\" --append=x --entry=2 --timeout=7 --timeout=no",
+        );
+        assert_eq!(arguments.append, b"console=hvc0 quiet x");
+        assert_eq!(arguments.entry, Some(Choice::Number(2)));
+        assert_eq!(arguments.timeout, Some(7));
+        assert_eq!(arguments.ignored, [b"--timeout=no".to_vec()]);
+        assert_eq!(
+            Arguments::parse(b"\"--entry=My Linux\"").entry,
+            Some(Choice::Title(b"My Linux".to_vec()))
+        );
+    }
+}

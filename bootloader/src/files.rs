@@ -1,0 +1,260 @@
+//! Whole files for the menu: small ones as bytes, large ones straight into the frames they will stay in.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use arch::addr::PAGE_BYTES;
+use arch::{FrameSource, Frames, NoFrames};
+use fs::File;
+use menu::{Code, Failure};
+
+use crate::image::{self, ImageError, Source, SourceError};
+use crate::volumes;
+
+/// A file as the image formats read it.
+pub struct FileSource(pub Box<dyn File>);
+
+fn source_error(error: &fs::FsError) -> SourceError {
+    SourceError {
+        message: error.to_string(),
+        number: error.grub_error(),
+    }
+}
+
+impl Source for FileSource {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), SourceError> {
+        self.0
+            .read_at(offset, out)
+            .map_err(|error| source_error(&error))
+    }
+
+    fn prefetch(&self, offset: u64, len: u64) {
+        self.0.prefetch(offset, len);
+    }
+}
+
+/// A borrowed file.
+struct Borrowed<'a>(&'a dyn File);
+
+impl Source for Borrowed<'_> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), SourceError> {
+        self.0
+            .read_at(offset, out)
+            .map_err(|error| source_error(&error))
+    }
+
+    fn prefetch(&self, offset: u64, len: u64) {
+        self.0.prefetch(offset, len);
+    }
+}
+
+/// GRUB's failure for a kernel that is refused.
+#[must_use]
+pub fn image_failure(error: &ImageError) -> Failure {
+    Failure::new(Code(error.grub_error())).because(error.to_string())
+}
+
+/// GRUB's failure for memory that is not there.
+#[must_use]
+pub fn memory_failure(error: &NoFrames) -> Failure {
+    Failure::new(Code::WONT_FIT).because(error.to_string())
+}
+
+fn too_long(len: u64, limit: usize) -> Failure {
+    Failure::new(Code::WONT_FIT).because(format!(
+        "the file has {len} bytes, more than the {limit} that are read here"
+    ))
+}
+
+/// Whether the file starts as gzip data do.
+fn is_gzip(file: &dyn File) -> Result<bool, Failure> {
+    let mut magic = [0; 2];
+    if file.len() < 18 {
+        return Ok(false);
+    }
+    file.read_at(0, &mut magic)
+        .map_err(|error| volumes::failure(&error))?;
+    Ok(magic == [0x1f, 0x8b])
+}
+
+/// The file's bytes, at most `limit` of them, unpacked if they are in gzip format.
+///
+/// # Errors
+/// 28 for a longer file, 3 for damaged gzip data, and whatever the disk says.
+pub fn read_unpacked(file: &dyn File, limit: usize) -> Result<Vec<u8>, Failure> {
+    if is_gzip(file)? {
+        let mut bytes = Vec::new();
+        image::gunzip(&Borrowed(file), &mut |piece| {
+            if bytes.len() + piece.len() > limit {
+                return Err(ImageError::TooLarge(limit as u64));
+            }
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })
+        .map_err(|error| image_failure(&error))?;
+        return Ok(bytes);
+    }
+    let len = usize::try_from(file.len())
+        .ok()
+        .filter(|&len| len <= limit)
+        .ok_or_else(|| too_long(file.len(), limit))?;
+    let mut bytes = vec![0; len];
+    file.read_at(0, &mut bytes)
+        .map_err(|error| volumes::failure(&error))?;
+    Ok(bytes)
+}
+
+/// Files behind each other in runs of frames, as a kernel gets them: every run but the last is full.
+#[derive(Debug, Default)]
+pub struct Blob {
+    runs: Vec<Frames>,
+    len: u64,
+}
+
+/// Largest piece in which frames are asked for when the length is not known beforehand: 1 MiB.
+const STEP_FRAMES: u64 = 256;
+
+impl Blob {
+    /// Bytes so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The frames, in order.
+    #[must_use]
+    pub fn into_runs(self) -> Vec<Frames> {
+        self.runs
+    }
+
+    fn capacity(&self) -> u64 {
+        self.runs
+            .iter()
+            .map(|run| run.count() * PAGE_BYTES as u64)
+            .sum()
+    }
+
+    /// Fills up with zeroes to a multiple of `align` bytes (a power of two, at most a page).
+    ///
+    /// # Errors
+    /// When no frame is left.
+    pub fn align(&mut self, source: &dyn FrameSource, align: u64) -> Result<(), NoFrames> {
+        let missing = self.len.wrapping_neg() % align;
+        let zeroes = [0; PAGE_BYTES];
+        self.append(source, &zeroes[..missing as usize])
+    }
+
+    /// The part of the last run that is not used yet.
+    fn spare(&mut self) -> &mut [u8] {
+        let free = (self.capacity() - self.len) as usize;
+        match self.runs.last_mut() {
+            Some(run) => {
+                let at = run.len_bytes() - free;
+                &mut run[at..]
+            }
+            None => &mut [],
+        }
+    }
+
+    fn grow(&mut self, source: &dyn FrameSource, bytes: u64) -> Result<(), NoFrames> {
+        let spare = self.spare().len() as u64;
+        if bytes > spare {
+            let frames = (bytes - spare).div_ceil(PAGE_BYTES as u64);
+            self.runs.push(source.allocate(frames)?);
+        }
+        Ok(())
+    }
+
+    /// Adds `bytes` at the end.
+    ///
+    /// # Errors
+    /// When no frame is left; the blob is as it was.
+    pub fn append(&mut self, source: &dyn FrameSource, bytes: &[u8]) -> Result<(), NoFrames> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.spare().is_empty() {
+                let wanted = (rest.len() as u64).div_ceil(PAGE_BYTES as u64);
+                self.runs
+                    .push(source.allocate(wanted.clamp(1, STEP_FRAMES))?);
+            }
+            let spare = self.spare();
+            let count = spare.len().min(rest.len());
+            let (now, later) = rest.split_at(count);
+            spare[..count].copy_from_slice(now);
+            self.len += count as u64;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Adds the whole of `file` at the end: one read of the disk per run of frames, straight into them.
+    ///
+    /// # Errors
+    /// 28 when memory is short, and whatever the disk says; the blob is then of no use.
+    pub fn append_file(
+        &mut self,
+        source: &dyn FrameSource,
+        file: &dyn File,
+    ) -> Result<(), Failure> {
+        let read = |offset: u64, out: &mut [u8]| {
+            file.read_at(offset, out)
+                .map_err(|error| volumes::failure(&error))
+        };
+        let len = file.len();
+        let spare = self.spare();
+        let first = len.min(spare.len() as u64);
+        read(0, &mut spare[..first as usize])?;
+        self.len += first;
+        if len > first {
+            self.grow(source, len - first)
+                .map_err(|error| memory_failure(&error))?;
+            let spare = self.spare();
+            read(first, &mut spare[..(len - first) as usize])?;
+            self.len += len - first;
+        }
+        Ok(())
+    }
+
+    /// Adds `file` at the end, unpacked if it is in gzip format.
+    ///
+    /// # Errors
+    /// As [`Blob::append_file`], and 3 for damaged gzip data.
+    pub fn append_unpacked(
+        &mut self,
+        source: &dyn FrameSource,
+        file: &dyn File,
+    ) -> Result<(), Failure> {
+        if !is_gzip(file)? {
+            return self.append_file(source, file);
+        }
+        let mut short = None;
+        let result = image::gunzip(&Borrowed(file), &mut |piece| {
+            self.append(source, piece).map_err(|error| {
+                short = Some(error);
+                ImageError::TooLarge(0)
+            })
+        });
+        match (result, short) {
+            (_, Some(error)) => Err(memory_failure(&error)),
+            (Err(error), None) => Err(image_failure(&error)),
+            (Ok(_), None) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The boot image: what Xen starts. Everything of substance is in the library; here it is put together.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod launch;
+
+use alloc::format;
+use alloc::rc::Rc;
+use core::fmt::Write;
+
+use arch::native::{BootInfo, Shutdown, shutdown};
+use bootloader::blkfront::Settings;
+use bootloader::config::{self, Arguments};
+use bootloader::console::Console;
+use bootloader::disks::Disks;
+use bootloader::machine::Loader;
+use bootloader::terminal::Screen;
+use bootloader::volumes::Volumes;
+use bootloader::xenstore::Store;
+use menu::{Options, Outcome, ShutdownRequest};
+
+use launch::Native;
+
+/// Entered by `arch` on the loader's own stack, with the heap ready.
+#[expect(
+    unsafe_code,
+    reason = "the one symbol that the entry code of arch links against"
+)]
+#[unsafe(no_mangle)]
+fn pv_grub_main(boot: BootInfo) -> ! {
+    shutdown(run(boot))
+}
+
+fn run(boot: BootInfo) -> Shutdown {
+    let hv: Rc<dyn arch::Hypervisor> = Rc::new(boot.platform);
+    let console = Rc::new(Console::new(hv.clone(), boot.console.0, boot.console.1));
+    let store = Rc::new(Store::new(hv.clone(), boot.store.0, boot.store.1));
+    let mut out = &*console;
+    // Nothing can be done about a console that takes no text.
+    let _ = writeln!(
+        out,
+        "pv-grub {} ({}), {} MiB",
+        env!("CARGO_PKG_VERSION"),
+        launch::WIDTH,
+        boot.start_info.nr_pages / 256
+    );
+    let disks = match Disks::discover(store.clone(), Settings::default()) {
+        Ok(disks) => Rc::new(disks),
+        Err(error) => {
+            let _ = writeln!(out, "cannot list the disks: {error}");
+            return Shutdown::Crash;
+        }
+    };
+    for vbd in disks.list() {
+        let name = vbd.name.as_deref().unwrap_or("?");
+        let _ = writeln!(out, "  (hd{}) is {name}, vbd {}", vbd.index, vbd.id);
+    }
+    let volumes = Rc::new(Volumes::new(disks.clone()));
+    let arguments = Arguments::parse(&boot.start_info.cmd_line);
+    let found = config::find(&volumes, arguments.menu.as_deref(), boot.ramdisk);
+    let (menu, device) = match found {
+        Ok(found) => (Some(menu::parse(&found.text).0), found.device),
+        Err(tried) => {
+            let _ = write!(out, "{}", config::report(&tried));
+            (None, None)
+        }
+    };
+    let native = Native {
+        platform: boot.platform,
+        console: console.clone(),
+        store: store.clone(),
+        disks,
+    };
+    let mut loader = Loader::new(&boot.platform, &boot.start_info, &native, volumes, device);
+    let mut screen = Screen::new(hv, console, store);
+    let options = Options {
+        banner: format!("pv-grub version {}", env!("CARGO_PKG_VERSION")),
+        entry: arguments.entry,
+        timeout: arguments.timeout,
+        append: arguments.append,
+        ..Options::default()
+    };
+    match menu::run(menu, &mut screen, &mut loader, &options) {
+        Outcome::Reboot | Outcome::Shutdown(ShutdownRequest::Reboot) => Shutdown::Reboot,
+        Outcome::Booted | Outcome::Halt | Outcome::Shutdown(ShutdownRequest::PowerOff) => {
+            Shutdown::PowerOff
+        }
+    }
+}
