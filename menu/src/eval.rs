@@ -15,7 +15,7 @@ use crate::lexer::split_word;
 use crate::machine::{Machine, Reply};
 use crate::run::Outcome;
 use crate::table::{self, Place};
-use crate::terminal::{Terminal, print};
+use crate::terminal::{Terminal, TerminalKind, print};
 use crate::text::decode;
 use crate::tree::{Colors, Command, Entry, MAX_FALLBACKS, Menu, Password};
 
@@ -110,6 +110,8 @@ pub struct State {
     pub loaded: Loaded,
     /// Added to every kernel's command line (from the domain's configuration).
     pub append: Vec<u8>,
+    /// What the terminal understands.
+    pub kind: TerminalKind,
     /// Rows of the terminal.
     pub rows: usize,
     /// Columns of the terminal.
@@ -249,6 +251,20 @@ impl Session<'_> {
     /// # Errors
     /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
     pub fn key(&mut self, deadline: Option<Duration>) -> Result<Option<Key>, Exit> {
+        loop {
+            match self.key_or_report(deadline)? {
+                // Nobody pressed it.
+                Some(Key::Report { .. }) => {}
+                key => return Ok(key),
+            }
+        }
+    }
+
+    /// The same, but answers of the terminal about its size come through.
+    ///
+    /// # Errors
+    /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
+    pub fn key_or_report(&mut self, deadline: Option<Duration>) -> Result<Option<Key>, Exit> {
         match self.state.keyboard.next(self.terminal, deadline) {
             Event::Key(key) => Ok(Some(key)),
             Event::Timeout => Ok(None),

@@ -268,6 +268,7 @@ pub(crate) struct Vt100 {
     column: usize,
     row: usize,
     reverse: bool,
+    kept: (usize, usize),
 }
 
 impl Vt100 {
@@ -277,6 +278,7 @@ impl Vt100 {
             column: 0,
             row: 0,
             reverse: false,
+            kept: (0, 0),
         }
     }
 
@@ -295,7 +297,18 @@ impl Vt100 {
                 '\n' => self.row += 1,
                 '\x08' => self.column = self.column.saturating_sub(1),
                 '\x1b' => {
-                    assert_eq!(chars.next(), Some('['));
+                    match chars.next() {
+                        Some('[') => {}
+                        Some('7') => {
+                            self.kept = (self.column, self.row);
+                            continue;
+                        }
+                        Some('8') => {
+                            (self.column, self.row) = self.kept;
+                            continue;
+                        }
+                        other => std::panic!("{other:?} after ESC"),
+                    }
                     let mut sequence = String::new();
                     let last = loop {
                         match chars.next().unwrap() {
@@ -320,7 +333,10 @@ impl Vt100 {
         let numbers: Vec<usize> = sequence.split(';').filter_map(|n| n.parse().ok()).collect();
         match last {
             'H' => {
-                self.row = numbers.first().map_or(0, |n| n - 1);
+                self.row = numbers
+                    .first()
+                    .map_or(0, |n| n - 1)
+                    .min(self.cells.len() - 1);
                 self.column = numbers.get(1).map_or(0, |n| n - 1);
             }
             'J' => {
@@ -330,6 +346,7 @@ impl Vt100 {
                     .flatten()
                     .for_each(|cell| *cell = (' ', false));
             }
+            'n' => assert_eq!(sequence, "6"),
             'm' => self.reverse = numbers.contains(&7),
             _ => std::panic!("{sequence}{last} is not a sequence to rely on"),
         }

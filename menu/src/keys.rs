@@ -53,6 +53,13 @@ pub enum Key {
     Insert,
     /// Delete.
     Delete,
+    /// Not a key: the terminal says where its cursor is, both from 1.
+    Report {
+        /// Column.
+        columns: u16,
+        /// Row.
+        rows: u16,
+    },
     /// Something was pressed that has no meaning here.
     Other,
 }
@@ -63,15 +70,23 @@ enum State {
     Ground,
     /// After ESC, since this time.
     Escape(Duration),
-    /// After `ESC [`: the first number so far, whether it is complete, bytes seen, and the time of the last byte.
-    Csi {
-        number: u16,
-        more: u16,
-        len: usize,
-        last: Duration,
-    },
+    /// After `ESC [`.
+    Csi(Csi),
     /// After `ESC O`, since this time.
     Ss3(Duration),
+}
+
+/// A control sequence being read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Csi {
+    /// Its first two parameters so far.
+    numbers: [u16; 2],
+    /// Which of them is being read; beyond them, nothing is kept.
+    place: usize,
+    /// Bytes after `ESC [`.
+    len: usize,
+    /// When the last byte came.
+    last: Duration,
 }
 
 /// Assembles keys from bytes.
@@ -106,9 +121,7 @@ impl Decoder {
                 self.state = State::Ground;
                 Some(final_byte(byte, 0))
             }
-            State::Csi {
-                number, more, len, ..
-            } => self.in_csi(byte, number, more, len, now),
+            State::Csi(csi) => self.in_csi(byte, csi, now),
         };
         [overdue, key]
     }
@@ -118,7 +131,7 @@ impl Decoder {
     pub fn deadline(&self) -> Option<Duration> {
         match self.state {
             State::Ground => None,
-            State::Escape(since) | State::Ss3(since) | State::Csi { last: since, .. } => {
+            State::Escape(since) | State::Ss3(since) | State::Csi(Csi { last: since, .. }) => {
                 Some(since.saturating_add(ESCAPE_WAIT))
             }
         }
@@ -133,8 +146,8 @@ impl Decoder {
             State::Ground => None,
             State::Escape(_) => Some(Key::Escape),
             State::Ss3(_) => Some(Key::Alt(b'O')),
-            State::Csi { len: 0, .. } => Some(Key::Alt(b'[')),
-            State::Csi { .. } => Some(Key::Other),
+            State::Csi(Csi { len: 0, .. }) => Some(Key::Alt(b'[')),
+            State::Csi(_) => Some(Key::Other),
         }
     }
 
@@ -142,12 +155,12 @@ impl Decoder {
         self.state = State::Ground;
         match byte {
             b'[' => {
-                self.state = State::Csi {
-                    number: 0,
-                    more: 0,
+                self.state = State::Csi(Csi {
+                    numbers: [0; 2],
+                    place: 0,
                     len: 0,
                     last: now,
-                }
+                })
             }
             b'O' => self.state = State::Ss3(now),
             0x1b => {
@@ -161,44 +174,39 @@ impl Decoder {
         None
     }
 
-    fn in_csi(
-        &mut self,
-        byte: u8,
-        number: u16,
-        more: u16,
-        len: usize,
-        now: Duration,
-    ) -> Option<Key> {
-        let again = |number, more| State::Csi {
-            number,
-            more,
-            len: len.saturating_add(1),
+    fn in_csi(&mut self, byte: u8, csi: Csi, now: Duration) -> Option<Key> {
+        let mut csi = Csi {
             last: now,
+            len: csi.len.saturating_add(1),
+            ..csi
         };
         self.state = State::Ground;
         match byte {
             0x1b => {
                 self.state = State::Escape(now);
-                Some(Key::Other)
+                return Some(Key::Other);
             }
-            _ if len >= MAX_SEQUENCE => Some(Key::Other),
-            b'0'..=b'9' if more == 0 => {
-                let digit = u16::from(byte.wrapping_sub(b'0'));
-                self.state = again(number.saturating_mul(10).saturating_add(digit), more);
-                None
+            _ if csi.len > MAX_SEQUENCE => return Some(Key::Other),
+            b'0'..=b'9' => {
+                if let Some(number) = csi.numbers.get_mut(csi.place) {
+                    let digit = u16::from(byte.wrapping_sub(b'0'));
+                    *number = number.saturating_mul(10).saturating_add(digit);
+                }
             }
-            // A second number is a modifier: Shift-Up counts as Up. `[[A` is how the Linux console sends F1.
-            b'[' if len == 0 => {
-                self.state = again(u16::MAX, 1);
-                None
+            b';' => csi.place = csi.place.saturating_add(1),
+            // `[[A` is how the Linux console sends F1.
+            b'[' if csi.len == 1 => csi.numbers[0] = u16::MAX,
+            0x20..=0x3f => csi.place = usize::MAX,
+            b'R' if csi.place == 1 => {
+                let [rows, columns] = csi.numbers;
+                return Some(Key::Report { columns, rows });
             }
-            0x20..=0x3f => {
-                self.state = again(number, 1);
-                None
-            }
-            0x40..=0x7e => Some(final_byte(byte, number)),
-            _ => Some(Key::Other),
+            // A second number is a modifier: Shift-Up counts as Up.
+            0x40..=0x7e => return Some(final_byte(byte, csi.numbers[0])),
+            _ => return Some(Key::Other),
         }
+        self.state = State::Csi(csi);
+        None
     }
 }
 
@@ -323,6 +331,13 @@ mod tests {
         );
         assert_eq!(keys(b"\x1b[3~\x1b[5~\x1b[6~"), [Delete, PageUp, PageDown]);
         assert_eq!(keys(b"\x1b[1;2A"), [Up]);
+        assert_eq!(
+            keys(b"\x1b[30;100R"),
+            [Key::Report {
+                columns: 100,
+                rows: 30
+            }]
+        );
     }
 
     #[test]

@@ -53,5 +53,5 @@ pub use error::{Code, Failure};
 pub use machine::{ItemKind, KernelOptions, ListItem, Machine, Reply, Search, Unzip, Verify};
 pub use parse::parse;
 pub use run::{Choice, Options, Outcome, Unattended, run};
-pub use terminal::{Input, ShutdownRequest, Terminal};
+pub use terminal::{Input, ShutdownRequest, Terminal, TerminalKind};
 pub use tree::{Command, DefaultEntry, Entry, Menu};

@@ -234,6 +234,7 @@ fn printing_gives_the_same_menu() {
         "timeout=5\ntitle = x\n=odd\nkernel   /v\ta  b \ninitrd",
         "title\nboot\\",
         "title a\nx\\\ny\\",
+        "title \n\\ \nboot",
     ] {
         let first = menu(text).without_spans();
         assert_eq!(parse(&first.to_text()).0.without_spans(), first, "{text:?}");

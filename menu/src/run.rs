@@ -2,6 +2,7 @@
 //!
 //! [`run`] is the only entry point. It ends when the machine was handed over or the domain is to stop; every wait
 //! but those of the menu and the prompts themselves is bounded, so that a guest that nobody watches goes on.
+//! `display` holds what is drawn and how keys are taken, `editing` the entry editor.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,21 +10,24 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::commands::password;
-use crate::edit::{self, Editor};
 use crate::error::Failure;
 use crate::eval::{Access, Exit, Session, State};
-use crate::lexer::split_word;
 use crate::line_editor::{History, LineView};
 use crate::machine::Machine;
 use crate::number;
-use crate::page::{self, MIN_COLUMNS, MIN_ROWS, Surroundings};
+use crate::page::{self, MIN_COLUMNS, MIN_ROWS};
 use crate::parse::parse;
-use crate::prompt::{self, Escape, read_line};
+use crate::prompt::{self, Escape};
 use crate::screen::Painter;
 use crate::select::{Action, List, Select, View};
-use crate::terminal::{ShutdownRequest, Terminal};
+use crate::terminal::{ShutdownRequest, Terminal, TerminalKind};
 use crate::text::cells;
 use crate::tree::{DefaultEntry, Entry, Menu};
+
+mod display;
+mod editing;
+
+use display::Size;
 
 /// How long "Press any key to continue..." waits. The original waited for ever, which stopped unattended guests.
 pub const FAILURE_WAIT: Duration = Duration::from_secs(10);
@@ -36,8 +40,6 @@ pub const DEFAULT_UNATTENDED: Unattended = Unattended::Wait;
 
 /// Menus that may load each other (`configfile`) without a key between them, before the prompt opens.
 const MAX_LOADS: usize = 16;
-
-const CLEAR: &[u8] = b"\x1b[0m\x1b[H\x1b[J";
 
 /// What is done when the default entry and its fallbacks failed and nobody pressed a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +85,8 @@ pub struct Options {
     pub entry: Option<Choice>,
     /// The time-out of the first menu in seconds, instead of its own.
     pub timeout: Option<u32>,
+    /// What the terminal understands; the menu's `terminal --dumb` changes it.
+    pub kind: TerminalKind,
     /// Added to every kernel's command line.
     pub append: Vec<u8>,
     /// What is done when nothing boots and nobody types.
@@ -98,6 +102,7 @@ impl Default for Options {
             rows: 24,
             entry: None,
             timeout: None,
+            kind: TerminalKind::Vt100,
             append: Vec::new(),
             unattended: DEFAULT_UNATTENDED,
         }
@@ -127,6 +132,7 @@ pub fn run(
 ) -> Outcome {
     let mut state = State {
         append: options.append.clone(),
+        kind: options.kind,
         columns: options.columns.max(MIN_COLUMNS),
         rows: options.rows.max(MIN_ROWS),
         ..State::default()
@@ -140,6 +146,8 @@ pub fn run(
         session,
         options,
         painter: Painter::default(),
+        line: None,
+        size: Size::default(),
         history: History::default(),
         loads: 0,
         note: String::new(),
@@ -151,7 +159,7 @@ pub fn run(
         let result = match menu.take() {
             Some(menu) if !menu.entries.is_empty() => runner.menu(menu, entry, timeout),
             Some(menu) => runner.no_entries(&menu),
-            None => runner.command_line(Escape::Nowhere),
+            None => runner.prompt_alone(),
         };
         match result {
             Err(Exit::Outcome(outcome)) => return outcome,
@@ -190,6 +198,9 @@ struct Runner<'a, 'b> {
     session: Session<'a>,
     options: &'b Options,
     painter: Painter,
+    /// The line that a hidden menu or a dumb terminal counts down in; `None` before it is begun.
+    line: Option<LineView>,
+    size: Size,
     history: History,
     /// Menus loaded since the last key.
     loads: usize,
@@ -218,7 +229,7 @@ impl Runner<'_, '_> {
         if menu.hidden && select.countdown.is_some() {
             select.view = View::Hidden;
         }
-        self.painter.forget();
+        self.forget();
         loop {
             select.access = self.session.access();
             let returned = match self.choose(&menu, &mut select)? {
@@ -229,7 +240,7 @@ impl Runner<'_, '_> {
                 Action::Edit => self.edit(&menu, select.list.selected())?,
                 Action::Append => self.append(&menu, select.list.selected())?,
                 Action::CommandLine => {
-                    self.session.terminal.write(CLEAR);
+                    self.clear();
                     self.command_line(Escape::ToMenu)?;
                     Return::ToMenu
                 }
@@ -237,7 +248,7 @@ impl Runner<'_, '_> {
                 Action::Draw => Return::ToMenu,
             };
             // Back from anywhere: the list, and no countdown into what just failed.
-            self.painter.forget();
+            self.forget();
             select.view = View::Shown;
             select.countdown = None;
             if returned == Return::Deserted {
@@ -259,8 +270,12 @@ impl Runner<'_, '_> {
     fn no_entries(&mut self, menu: &Menu) -> Result<(), Exit> {
         self.session.run_globals(menu)?;
         self.session.print("\nThe menu has no entries\n");
+        self.prompt_alone()
+    }
+
+    /// The command line with no menu behind it. A password that was set still forbids it.
+    fn prompt_alone(&mut self) -> Result<(), Exit> {
         while self.session.access() == Access::Locked {
-            // A password forbids the command line, and there is no entry to boot instead.
             self.unlock()?;
         }
         self.command_line(Escape::Nowhere)
@@ -273,84 +288,36 @@ impl Runner<'_, '_> {
 
     fn first_choice(&mut self, menu: &Menu) -> usize {
         let saved = match menu.default {
-            DefaultEntry::Saved => saved_number(&self.session.machine.saved_default()),
+            DefaultEntry::Saved => self.saved_entry(),
             DefaultEntry::Index(_) => None,
         };
         menu.first_choice(saved)
     }
 
-    /// Shows the list and takes keys until there is something to do.
-    fn choose(&mut self, menu: &Menu, select: &mut Select) -> Result<Action, Exit> {
-        let Some(seconds) = select.countdown else {
-            return self.choose_until(menu, select, None);
-        };
-        if seconds == 0 {
-            return Ok(Action::BootByTimeout);
-        }
-        let end = self.session.after(Duration::from_secs(u64::from(seconds)));
-        self.choose_until(menu, select, Some(end))
-    }
-
-    fn choose_until(
-        &mut self,
-        menu: &Menu,
-        select: &mut Select,
-        end: Option<Duration>,
-    ) -> Result<Action, Exit> {
-        let mut hidden_line = LineView::new(self.session.state.columns.saturating_sub(1));
-        loop {
-            self.draw(menu, select, &mut hidden_line);
-            // The next change of the number shown, while it is still counting.
-            let tick = end.zip(select.countdown).map(|(end, seconds)| {
-                end.saturating_sub(Duration::from_secs(u64::from(seconds.saturating_sub(1))))
-            });
-            let action = match self.session.key(tick)? {
-                Some(key) => {
-                    let counting = select.countdown.is_some();
-                    let action = select.key(key);
-                    if !counting || select.countdown.is_none() {
-                        // Somebody is there: failures are theirs to see, as in the original.
-                        self.session.state.fallback.clear();
-                        self.loads = 0;
-                    }
-                    action
+    /// What `savedefault` wrote. `N:M` means N this time and M from then on, so M is written at once; where that
+    /// fails, N could boot again and again, which is what the user wanted to avoid: M is taken then.
+    fn saved_entry(&mut self) -> Option<usize> {
+        let saved = self.session.machine.saved_default();
+        let (once, rest) = number::leading(saved.trim_ascii_start())?;
+        let chosen = match rest.strip_prefix(b":").and_then(number::leading) {
+            None => once,
+            Some((later, _)) => match self
+                .session
+                .machine
+                .save_default(format!("{later}").as_bytes())
+            {
+                Ok(_) => once,
+                Err(failure) => {
+                    let text = format!(
+                        "\nEntry {later} instead of {once}, as it cannot be noted that {once} was booted once\n"
+                    );
+                    self.session.print(&text);
+                    self.session.show_failure(&failure);
+                    later
                 }
-                None => {
-                    let left = end
-                        .unwrap_or_default()
-                        .saturating_sub(self.session.terminal.now());
-                    let part = u64::from(left.subsec_nanos() > 0);
-                    select.tick(
-                        u32::try_from(left.as_secs().saturating_add(part)).unwrap_or(u32::MAX),
-                    )
-                }
-            };
-            if action != Action::Draw {
-                return Ok(action);
-            }
-        }
-    }
-
-    fn draw(&mut self, menu: &Menu, select: &Select, hidden_line: &mut LineView) {
-        let bytes = match (select.view, select.countdown) {
-            (View::Hidden, Some(seconds)) => {
-                let text = format!("Press `ESC' to enter the menu... {seconds}");
-                hidden_line.draw_text(&text, text.len())
-            }
-            _ => {
-                let around = Surroundings {
-                    banner: &self.options.banner,
-                    note: &self.note,
-                    columns: self.session.state.columns,
-                    rows: self.session.state.rows,
-                };
-                self.painter.set_colors(self.session.state.colors);
-                self.painter.paint(&page::menu_page(menu, select, around))
-            }
+            },
         };
-        if !bytes.is_empty() {
-            self.session.terminal.write(&bytes);
-        }
+        usize::try_from(chosen).ok()
     }
 
     /// Boots an entry and, while they fail, its fallbacks.
@@ -378,9 +345,9 @@ impl Runner<'_, '_> {
     /// Runs an entry and shows its failure. The inner result is that; the outer one leads elsewhere.
     fn attempt(&mut self, entry: &Entry) -> Result<Result<(), Failure>, Exit> {
         if self.painter.is_showing() {
-            self.session.terminal.write(CLEAR);
-            self.painter.forget();
+            self.clear();
         }
+        self.forget();
         let title = cells(entry.title.trim_ascii_end());
         self.session.print(&format!("\n  Booting '{title}'\n\n"));
         match self.session.run_entry(entry) {
@@ -420,7 +387,8 @@ impl Runner<'_, '_> {
     }
 
     fn unlock(&mut self) -> Result<Return, Exit> {
-        self.session.terminal.write(CLEAR);
+        self.loads = 0;
+        self.clear();
         match password::unlock(&mut self.session) {
             Ok(()) | Err(Exit::Cancelled) => Ok(Return::ToMenu),
             Err(Exit::Failure(failure)) => {
@@ -428,109 +396,6 @@ impl Runner<'_, '_> {
                 self.wait_after_failure(Trigger::User)
             }
             Err(exit) => Err(exit),
-        }
-    }
-
-    /// The entry editor.
-    fn edit(&mut self, menu: &Menu, index: usize) -> Result<Return, Exit> {
-        let Some(entry) = menu.entries.get(index) else {
-            return Ok(Return::ToMenu);
-        };
-        let mut editor = Editor::new(entry, page::box_rows(self.session.state.rows));
-        self.painter.forget();
-        loop {
-            let around = Surroundings {
-                banner: &self.options.banner,
-                note: "",
-                columns: self.session.state.columns,
-                rows: self.session.state.rows,
-            };
-            let bytes = self.painter.paint(&page::edit_page(&editor, around));
-            self.session.terminal.write(&bytes);
-            let Some(key) = self.session.key(None)? else {
-                continue;
-            };
-            match editor.key(key) {
-                edit::Action::Draw => continue,
-                edit::Action::Leave => return Ok(Return::ToMenu),
-                edit::Action::Boot => {
-                    self.boot_typed(&editor.entry(), index)?;
-                }
-                edit::Action::CommandLine => {
-                    self.session.terminal.write(CLEAR);
-                    self.command_line(Escape::ToMenu)?;
-                }
-                edit::Action::EditLine => {
-                    self.session.terminal.write(CLEAR);
-                    self.session.print(
-                        "\n [ Enter keeps the changes, ESC forgets them. TAB completes. ]\n\n",
-                    );
-                    let line = read_line(
-                        &mut self.session,
-                        "grub edit> ",
-                        editor.line(),
-                        &History::default(),
-                    )?;
-                    if let Some(line) = line {
-                        editor.set_line(line);
-                    }
-                }
-            }
-            self.painter.forget();
-        }
-    }
-
-    /// Boots an entry as the user changed it; it has no fallback.
-    fn boot_typed(&mut self, entry: &Entry, index: usize) -> Result<Return, Exit> {
-        self.session.state.running = Some(index);
-        self.session.state.fallback.clear();
-        match self.attempt(entry)? {
-            Ok(()) => Ok(Return::ToMenu),
-            Err(_) => self.wait_after_failure(Trigger::User),
-        }
-    }
-
-    /// Lets the user change the arguments of an entry's kernel, and boots.
-    fn append(&mut self, menu: &Menu, index: usize) -> Result<Return, Exit> {
-        let Some(mut entry) = menu.entries.get(index).cloned() else {
-            return Ok(Return::ToMenu);
-        };
-        let Some(command) = entry
-            .commands
-            .iter_mut()
-            .find(|command| command.word == b"kernel")
-        else {
-            return Ok(Return::ToMenu);
-        };
-        let (file, args) = split_kernel(&command.args);
-        self.session.terminal.write(CLEAR);
-        self.session
-            .print("\n [ Enter boots with these arguments, ESC returns to the menu. ]\n\n");
-        let Some(line) = read_line(
-            &mut self.session,
-            "grub append> ",
-            args,
-            &History::default(),
-        )?
-        else {
-            return Ok(Return::ToMenu);
-        };
-        command.args = [file, b" ", &line].concat();
-        self.boot_typed(&entry, index)
-    }
-}
-
-/// Splits the arguments of `kernel` behind the file's name.
-fn split_kernel(args: &[u8]) -> (&[u8], &[u8]) {
-    let mut rest = args;
-    loop {
-        let (word, more) = split_word(rest);
-        rest = more;
-        if !word.starts_with(b"--") {
-            let file = args
-                .get(..args.len().saturating_sub(rest.len()))
-                .unwrap_or(args);
-            return (file.trim_ascii_end(), rest);
         }
     }
 }
@@ -547,12 +412,9 @@ fn chosen(menu: &Menu, choice: &Choice) -> Option<usize> {
     }
 }
 
-/// The number at the start of the file that `savedefault` writes.
-fn saved_number(bytes: &[u8]) -> Option<usize> {
-    let (value, _) = number::leading(bytes.trim_ascii_start())?;
-    usize::try_from(value).ok()
-}
-
+#[cfg(test)]
+#[path = "golden_tests.rs"]
+mod golden_tests;
 #[cfg(test)]
 #[path = "run_tests.rs"]
 mod tests;

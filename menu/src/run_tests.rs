@@ -3,12 +3,11 @@
 use super::*;
 use crate::error::Code;
 use crate::fake::{FakeMachine, FakeTerminal, Vt100};
-use std::path::Path;
 
-struct Ran {
+pub(super) struct Ran {
     outcome: Outcome,
     log: Vec<String>,
-    terminal: FakeTerminal,
+    pub(super) terminal: FakeTerminal,
 }
 
 impl Ran {
@@ -25,7 +24,7 @@ impl Ran {
     }
 }
 
-fn machine() -> FakeMachine {
+pub(super) fn machine() -> FakeMachine {
     let mut machine = FakeMachine::with_files(&["(nd)/a", "(nd)/b", "(nd)/c"]);
     machine.add_file(
         "(nd)/other",
@@ -35,7 +34,12 @@ fn machine() -> FakeMachine {
     machine
 }
 
-fn run_with(machine: &mut FakeMachine, text: Option<&str>, script: &str, options: &Options) -> Ran {
+pub(super) fn run_with(
+    machine: &mut FakeMachine,
+    text: Option<&str>,
+    script: &str,
+    options: &Options,
+) -> Ran {
     let mut terminal = FakeTerminal::typing(script);
     let menu = text.map(|text| parse(text.as_bytes()).0);
     let outcome = run(menu, &mut terminal, machine, options);
@@ -51,9 +55,9 @@ fn run_menu(text: &str, script: &str) -> Ran {
 }
 
 const OFF: Outcome = Outcome::Shutdown(ShutdownRequest::PowerOff);
-const THREE: &str = "title A\nkernel /a\ntitle B\nkernel /b\ntitle C\nkernel /c\n";
+pub(super) const THREE: &str = "title A\nkernel /a\ntitle B\nkernel /b\ntitle C\nkernel /c\n";
 
-fn with(globals: &str) -> String {
+pub(super) fn with(globals: &str) -> String {
     format!("{globals}\n{THREE}")
 }
 
@@ -471,92 +475,83 @@ fn noise_does_no_harm() {
     assert_eq!(ran.kernels(), ["(nd)/a []"]);
 }
 
-/// Golden pages: what a vt100 shows after a script, in `menu/screens`. `MENU_BLESS=1 cargo test -p menu` rewrites them.
-fn golden(name: &str, text: &str, script: &str, options: &Options) {
-    let ran = run_with(&mut machine(), Some(text), script, options);
-    let mut vt100 = Vt100::new(options.columns, options.rows);
+#[test]
+fn the_menu_takes_the_terminals_size_once_somebody_is_there() {
+    assert!(
+        !run_menu(&with("timeout 5"), "").shown().contains("\x1b[6n"),
+        "no answer could come in time"
+    );
+    let ran = run_menu(THREE, "v\x1b[40;120R<off>");
+    assert_eq!(ran.shown().matches("\x1b[6n").count(), 1);
+    let mut vt100 = Vt100::new(120, 40);
     vt100.write(&ran.terminal.sent);
-    let shown = vt100.to_text();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("screens")
-        .join(format!("{name}.txt"));
-    if std::env::var_os("MENU_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &shown).unwrap();
+    assert!(
+        vt100.to_text().contains(&"-".repeat(114)),
+        "{}",
+        vt100.to_text()
+    );
+    // An answer stops no countdown, is no key, and may not be absurd.
+    let ran = run_menu(&with("timeout 5"), "<1000>\x1b[40;120R<1000>");
+    assert_eq!(
+        (ran.outcome, ran.terminal.now),
+        (Outcome::Booted, Duration::from_secs(5))
+    );
+    for absurd in ["1;2", "0;0", "65535;65535"] {
+        assert_eq!(
+            run_menu(THREE, &format!("v\x1b[{absurd}R\r")).kernels(),
+            ["(nd)/b []"]
+        );
     }
-    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(shown, wanted, "{name}: see the comment above `golden`");
+    assert_eq!(
+        run_menu("title x\nkernel /none\n", "\r\x1b[40;120R<off>").outcome,
+        OFF
+    );
 }
 
 #[test]
-fn golden_screens() {
-    let many: String = (0..20)
-        .map(|n| format!("title Entry number {n}\nkernel /a\n"))
-        .collect();
-    let options = Options {
-        banner: "pv-grub version 0.0.0  (256 MiB memory)".into(),
-        ..Options::default()
-    };
-    golden("menu", &with("timeout 10"), "<1500><off>", &options);
-    golden(
-        "menu-stopped",
-        &with("timeout 10"),
-        "<1500>v<off>",
-        &options,
+fn a_dumb_terminal_gets_no_sequences() {
+    let ran = run_menu(
+        &with("terminal --dumb serial\ntimeout 5"),
+        "<1500>v1eo<esc>ca\x7f<esc>b",
     );
-    golden("menu-scrolled", &many, "\x1b[6~\x1b[6~^<off>", &options);
-    golden("menu-locked", &with("password x"), "<off>", &options);
-    golden(
-        "menu-titles",
-        "title Syst\u{e8}me\nboot\ntitle \u{6f22}\u{5b57}\nboot\ntitle a very long title that goes on and on until it reaches the right border of the box and beyond it\nboot\n",
-        "<off>",
-        &options,
+    assert_eq!(ran.kernels(), ["(nd)/b []"]);
+    assert!(!ran.shown().contains('\x1b'), "{}", ran.shown());
+    assert!(ran.shown().contains("  1: B\r\n"));
+    assert!(
+        ran.shown()
+            .contains("Entry 0 will be booted automatically in 5 seconds.")
     );
-    golden(
-        "menu-wide",
-        &many,
-        "<off>",
-        &Options {
-            columns: 100,
-            rows: 30,
-            ..options.clone()
-        },
+}
+
+#[test]
+fn a_default_for_one_boot() {
+    let text = with("default saved\ntimeout 0");
+    let mut machine = machine();
+    machine.saved = b"1:2\n".to_vec();
+    let ran = run_with(&mut machine, Some(&text), "", &Options::default());
+    assert_eq!(
+        (ran.kernels(), ran.log[1].as_str()),
+        (["(nd)/b []"].into(), "save 2")
     );
-    golden(
-        "hidden",
-        &with("hiddenmenu\ntimeout 10"),
-        "<1500><off>",
-        &options,
+    // What cannot be noted would be done again and again.
+    machine.save_failure = Some(Failure::new(Code::WRITE).because("read-only"));
+    let ran = run_with(&mut machine, Some(&text), "", &Options::default());
+    assert_eq!(ran.kernels(), ["(nd)/c []"]);
+}
+
+#[test]
+fn endless_menus_do_not_lead_past_a_password() {
+    let mut machine = machine();
+    machine.add_file(
+        "(nd)/loop",
+        b"password x\ntimeout 0\ntitle loop\nconfigfile /loop\n",
     );
-    golden(
-        "editor",
-        "title A\nroot (hd0,0)\nkernel /vmlinuz root=/dev/xvda1 ro\ninitrd /initrd.img\n",
-        "evo<off>",
-        &options,
+    let text = "timeout 0\ntitle x\nconfigfile /loop\n";
+    let ran = run_with(
+        &mut machine,
+        Some(text),
+        "wrong\r<5000>kernel /a\rboot\r<off>",
+        &Options::default(),
     );
-    golden(
-        "line-editor",
-        "title A\nroot (hd0,0)\nkernel /vmlinuz root=/dev/xvda1 ro\n",
-        "eve<esc>vea\x01<off>",
-        &options,
-    );
-    golden(
-        "command-line",
-        THREE,
-        "croot (nd)\rkernel /none\rkernel /a\x1b[D\x1b[D<off>",
-        &options,
-    );
-    golden(
-        "menu-after-failure",
-        "title A\nroot (nd)\nkernel /none ro\n",
-        "\r<1000>x<100><off>",
-        &options,
-    );
-    golden(
-        "failure",
-        "title A\nroot (nd)\nkernel /none ro\n",
-        "\r<1000><off>",
-        &options,
-    );
-    golden("password", &with("password x"), "pabc<off>", &options);
+    assert_eq!((ran.outcome, ran.kernels().len()), (OFF, 0));
 }

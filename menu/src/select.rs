@@ -61,6 +61,13 @@ impl List {
         self.select(self.selected);
     }
 
+    /// So many rows are visible now.
+    pub fn set_rows(&mut self, rows: usize) {
+        self.rows = rows.max(1);
+        self.first = self.first.min(self.count.saturating_sub(self.rows));
+        self.select(self.selected);
+    }
+
     /// Moves the highlight where `key` says; `false` where the key is not one that moves.
     pub fn key(&mut self, key: Key) -> bool {
         match key {

@@ -179,8 +179,8 @@ commands! {
         "Shades the graphics terminal. There is none here; accepted so that old menus load.";
     "splashimage" Anywhere Accepted commands::settings::quiet, "FILE",
         "Loads a picture behind the menu. There is no graphics terminal here; accepted so that old menus load.";
-    "terminal" Anywhere Accepted commands::settings::quiet, "[--dumb] [OPTION...] [serial] [graphics]",
-        "Chooses the terminal. There is one, the domain's console; accepted so that old menus load.";
+    "terminal" Anywhere Works commands::settings::terminal, "[--dumb] [OPTION...] [serial] [graphics]",
+        "Chooses the terminal. There is one, the domain's console, whatever name is given; with --dumb the menu is printed line by line instead of drawn.";
     "terminfo" Anywhere Accepted commands::settings::quiet, "[OPTION...]",
         "Describes the terminal. The menu uses what every vt100 has; accepted so that old menus load.";
     "testload" Entry Refused commands::settings::read, "FILE",

@@ -11,6 +11,16 @@ pub enum ShutdownRequest {
     Reboot,
 }
 
+/// What a terminal understands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TerminalKind {
+    /// Cursor addressing and reverse video, as every terminal behind `xl console` does.
+    #[default]
+    Vt100,
+    /// Text and backspace only: the list is printed, not drawn.
+    Dumb,
+}
+
 /// What ended a wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {

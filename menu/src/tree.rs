@@ -190,9 +190,18 @@ impl Menu {
             lines.push(title);
             lines.extend(entry.commands.iter().map(Command::to_line));
         }
+        // A backslash before a newline would join lines. Arguments can end in one only at the very end of a file, where no
+        // newline followed; a word can anywhere, with a blank behind it.
+        let last = lines.len().saturating_sub(1);
+        for line in lines
+            .iter_mut()
+            .take(last)
+            .filter(|line| line.ends_with(b"\\"))
+        {
+            line.push(b' ');
+        }
         let mut text = lines.join(&b'\n');
-        // A backslash before a newline would join lines. It can only stand at the very end, where no newline followed.
-        if !text.is_empty() && text.last() != Some(&b'\\') {
+        if !text.is_empty() && !text.ends_with(b"\\") {
             text.push(b'\n');
         }
         text

@@ -12,6 +12,7 @@ use crate::lexer::{split_word, words};
 use crate::number;
 use crate::parse;
 use crate::table::{COMMANDS, Place};
+use crate::terminal::TerminalKind;
 use crate::text::decode;
 use crate::tree::Command;
 
@@ -31,6 +32,17 @@ pub(crate) fn quiet(session: &mut Session<'_>, command: &Command) -> Result<(), 
     Ok(())
 }
 
+pub(crate) fn terminal(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
+    // `serial`, `console` and `graphics` all mean the one console there is.
+    let dumb = words(&command.args).any(|word| word == b"--dumb");
+    session.state.kind = if dumb {
+        TerminalKind::Dumb
+    } else {
+        TerminalKind::Vt100
+    };
+    Ok(())
+}
+
 pub(crate) fn quit(session: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
     session.print(
         "There is nothing to return to; `halt` powers the domain off, `reboot` restarts it\n",
@@ -39,7 +51,10 @@ pub(crate) fn quit(session: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
 }
 
 pub(crate) fn clear(session: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
-    session.terminal.write(b"\x1b[H\x1b[J");
+    match session.state.kind {
+        TerminalKind::Vt100 => session.terminal.write(b"\x1b[H\x1b[J"),
+        TerminalKind::Dumb => session.print("\n"),
+    }
     Ok(())
 }
 
