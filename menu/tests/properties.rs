@@ -51,10 +51,8 @@ proptest! {
     #[test]
     fn places_are_places(text in menu_text()) {
         // A file without LF would count its lines by CR.
-        let text = [&text[..], b"
-"].concat();
-        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'
-').collect();
+        let text = [&text[..], b"\n"].concat();
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
         for line in Lexer::new(&text) {
             for (offset, byte) in line.text.iter().enumerate() {
                 let place = line.position(offset);
