@@ -91,9 +91,12 @@ impl LineEditor {
     #[must_use]
     pub fn column(&self) -> usize {
         match core::str::from_utf8(&self.text) {
+            // Bytes put together from two places may have become one character with the cursor inside: it counts as
+            // behind it.
             Ok(text) => text
-                .get(..self.cursor)
-                .map_or(self.cursor, |before| before.chars().count()),
+                .char_indices()
+                .take_while(|(start, _)| *start < self.cursor)
+                .count(),
             Err(_) => self.cursor,
         }
     }

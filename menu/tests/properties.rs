@@ -123,7 +123,8 @@ proptest! {
     }
 }
 
-/// Time grows with the length, not with its square: a text ten times as long takes less than sixty times as long.
+/// Time grows with the length, not with its square: a hundred times the text takes nowhere near ten thousand times as
+/// long. The limits are far apart, so that a busy machine does not matter.
 #[test]
 fn parsing_is_linear() {
     let kinds: [&[u8]; 8] = [
@@ -139,21 +140,16 @@ fn parsing_is_linear() {
     for kind in kinds {
         let time = |len: usize| {
             let text = kind.repeat(len / kind.len());
-            (0..3)
-                .map(|_| {
-                    let start = Instant::now();
-                    std::hint::black_box(parse(&text));
-                    start.elapsed()
-                })
-                .min()
-                .unwrap()
+            let start = Instant::now();
+            std::hint::black_box(parse(&text));
+            start.elapsed()
         };
         let (short, long) = (
-            time(200_000).max(Duration::from_micros(200)),
+            time(20_000).max(Duration::from_micros(500)),
             time(2_000_000),
         );
         assert!(
-            long < short * 60,
+            long < short * 2000,
             "{}: {short:?} and {long:?}",
             kind.escape_ascii()
         );
