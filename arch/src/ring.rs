@@ -190,8 +190,11 @@ impl FrontRing {
         Ok(Some(()))
     }
 
-    /// Asks for an event with the next response.
+    /// Asks for an event with the next response, unless there is one already.
     pub fn arm(&mut self) -> Armed {
+        if self.page.load(RSP_PROD) != self.taken {
+            return Armed::Ready;
+        }
         self.page.store(RSP_EVENT, self.taken.wrapping_add(1));
         // The peer must see the wish before its index is read again, or both sides sleep.
         self.page.barrier();
@@ -311,8 +314,11 @@ impl BackRing {
         passes(self.published, old, self.page.load(RSP_EVENT))
     }
 
-    /// Asks for an event with the next request.
+    /// Asks for an event with the next request, unless there is one already.
     pub fn arm(&mut self) -> Armed {
+        if self.page.load(REQ_PROD) != self.taken {
+            return Armed::Ready;
+        }
         self.page.store(REQ_EVENT, self.taken.wrapping_add(1));
         self.page.barrier();
         if self.page.load(REQ_PROD) == self.taken {

@@ -10,7 +10,7 @@ use crate::command::{self, run};
 use crate::image::{self, Target};
 use crate::problem::{Context, Problem, Result};
 use crate::scenario::{self, Plan, Scenario, Verdict};
-use crate::{rooms, scenarios, workspace};
+use crate::{abi, rooms, scenarios, workspace};
 
 /// What to test.
 pub(crate) struct Wish {
@@ -62,6 +62,7 @@ const STEPS: &[Step] = &[
     }),
     ("house rules", rooms::check),
     ("licences and sources of dependencies", deny),
+    ("Xen's interface", abi::check_here),
     ("host tests", || cargo(&["test", "--workspace"])),
     ("documentation", || {
         run(tool(&[

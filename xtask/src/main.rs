@@ -1,7 +1,8 @@
 //! The one place that knows commands: builds the image, prepares a real Xen in QEMU, boots and tests in it.
 //!
-//! `cargo xtask build | boot | test | bed`; each prints what it runs.
+//! `cargo xtask build | boot | test | abi-check | bed`; each prints what it runs.
 
+mod abi;
 mod bed;
 mod boot;
 mod checks;
@@ -62,6 +63,8 @@ enum Action {
         #[arg(long, default_value_t = 2, value_name = "N")]
         workers: u32,
     },
+    /// Compare our numbers and rings with Xen's own headers
+    AbiCheck,
     /// Fetch and check everything that the Xen bed needs
     Bed,
 }
@@ -108,6 +111,7 @@ fn act(action: Action) -> Result<ExitCode> {
                 workers,
             });
         }
+        Action::AbiCheck => abi::check_here()?,
         Action::Bed => {
             let begun = Instant::now();
             let bed = bed::Bed::prepare()?;

@@ -178,6 +178,15 @@ impl FakeXen {
         self.core.borrow_mut().world.host_write(path, value);
     }
 
+    /// Another view of a page of the guest, as a back end has it.
+    ///
+    /// # Panics
+    /// When the guest has no such page.
+    #[must_use]
+    pub fn view(&self, page: &SharedPage) -> SharedPage {
+        self.core.borrow().world.memory.view(page.mfn())
+    }
+
     /// Limits the pages that the guest may have allocated at one time.
     pub fn limit_pages(&self, most: usize) {
         self.core.borrow_mut().world.memory.limit = most;
