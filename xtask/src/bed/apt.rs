@@ -30,7 +30,7 @@ impl Apt {
     /// # Errors
     /// When files cannot be written or the machine's apt names no mirror.
     pub(crate) fn new(folder: &Path, suite: &str) -> Result<Self> {
-        for part in ["state/lists/partial", "cache/archives/partial"] {
+        for part in ["state/lists/partial", "cache/archives/partial", "none"] {
             fs::create_dir_all(folder.join(part))?;
         }
         fs::write(folder.join("state/status"), "")?;
@@ -40,7 +40,7 @@ impl Apt {
             &config,
             format!(
                 "Dir::State \"{at}/state\";\nDir::State::status \"{at}/state/status\";\nDir::Cache \"{at}/cache\";\n\
-                 Dir::Etc::sourcelist \"{at}/sources.list\";\nDir::Etc::sourceparts \"-\";\nDir::Etc::preferencesparts \"-\";\n\
+                 Dir::Etc::sourcelist \"{at}/sources.list\";\nDir::Etc::sourceparts \"{at}/none\";\nDir::Etc::preferencesparts \"{at}/none\";\n\
                  Acquire::Languages \"none\";\nAcquire::Retries \"2\";\nAPT::Sandbox::User \"root\";\n\
                  Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
                  Acquire::IndexTargets::deb::CNF::DefaultEnabled \"false\";\nAPT::Architecture \"amd64\";\n"

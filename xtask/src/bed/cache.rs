@@ -59,6 +59,9 @@ impl Cache {
         recipe: &str,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
+        // The recipe is part of the name, so that clones of different age do not take turns in making it again.
+        let short: String = sha256(recipe.as_bytes()).chars().take(8).collect();
+        let name = &format!("{name}-{short}");
         let folder = self.path(name);
         match check(&folder, recipe) {
             Ok(()) => return Ok(folder),

@@ -159,7 +159,8 @@ fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The hypervisor, toolstack, servers and GRUB images: downloaded, then unpacked into one root.
 fn toolstack(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
-    const RECIPE: &str = "hypervisor xl busybox dhcp dnsmasq iproute2 grub-xen libxen-dev; 1";
+    const RECIPE: &str =
+        "hypervisor xl busybox dhcp dnsmasq iproute2 grub-xen libxen-dev qemu-system-xen; 2";
     cache.product(&format!("toolstack-{suite}"), RECIPE, |into| {
         let packages = cache.product(&format!("debs-toolstack-{suite}"), RECIPE, |into| {
             let newest = |prefix: &str, accept: &dyn Fn(&str) -> bool| -> Result<String> {
@@ -188,7 +189,12 @@ fn toolstack(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
             ] {
                 wanted.push(newest(name, &str::is_empty)?);
             }
-            for optional in ["isc-dhcp-server", "dnsmasq-base", "iproute2"] {
+            for optional in [
+                "isc-dhcp-server",
+                "dnsmasq-base",
+                "iproute2",
+                "qemu-system-xen",
+            ] {
                 wanted.extend(apt.names(optional, str::is_empty)?);
             }
             apt.download(&apt.with_libraries(&wanted)?, into)?;

@@ -111,9 +111,7 @@ fn media_seen_by_linux(stage: &mut Stage) -> Outcome {
     let huge = stage.image("media-huge", |_, folder| media::huge(folder))?;
     let device = stage.plug(&huge)?;
     config = config.disk(&format!("vdev=xvdf,access=rw,target={device}"));
-    config = config
-        .disk("vdev=xvdg,access=ro,devtype=cdrom,backendtype=phy,target=")
-        .interface(10);
+    config = config.interface(10);
     let ramdisk = ramdisk::build(&stage.bed, &kernel, &Recipe::default())?;
     let initrd = stage.share_bytes("initrd", &ramdisk.bytes)?;
     let mut guest = stage.start(&config.ramdisk(&initrd))?;

@@ -57,6 +57,10 @@ const OTHERS: &[&str] = &[
     "tc",
 ];
 
+/// Starts the device model from the shared folder.
+const DEVICE_MODEL: &[u8] =
+    b"#!/bin/sh\nLD_LIBRARY_PATH=/share/device-model exec /share/device-model/qemu \"$@\" -L /usr/share/qemu\n";
+
 /// Builds the initrd, uncompressed: software emulation is slow at unpacking.
 ///
 /// # Errors
@@ -112,6 +116,8 @@ pub(crate) fn initrd(bed: &Bed) -> Result<Vec<u8>> {
             .as_bytes(),
     );
 
+    cpio.file("usr/libexec/xen-qemu-system-i386", 0o755, DEVICE_MODEL);
+    cpio.file("usr/share/qemu/keymaps/en-us", 0o644, b""); // it insists on one
     let busybox = bed.file("bin/busybox")?;
     cpio.file("bin/busybox", 0o755, &read(&busybox)?);
     cpio.link("bin/sh", "busybox");

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::disk::{Access, DiskImage};
 use super::dom0::Dom0;
 use super::qmp::Qmp;
-use crate::bed::Bed;
+use crate::bed::{Bed, with_libraries};
 use crate::problem::{Context, Problem, Result};
 
 /// dom0's memory in MiB.
@@ -54,6 +54,7 @@ impl Machine {
             .context(|| format!("cannot make {}", share.display()))?;
         link_or_copy(&bed.hypervisor, &folder.join("xen"))?;
         link_or_copy(&bed.debian12.image, &folder.join("vmlinuz"))?;
+        share_device_model(bed, &share.join("device-model"))?;
         fs::write(folder.join("dom0.cpio"), super::initrd::initrd(bed)?)?;
 
         // Socket paths are limited to 107 bytes, so they do not go into `folder`.
@@ -182,6 +183,19 @@ pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
             .context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
+}
+
+/// Puts the device model (QEMU's disk backend, which libxl wants for an empty CD-ROM) and its libraries where dom0
+/// finds them. They stay out of the initrd: few guests need them, and they are large.
+fn share_device_model(bed: &Bed, folder: &Path) -> Result<()> {
+    let Ok(program) = bed.file("/xen-qemu-system-i386") else {
+        return Ok(());
+    };
+    fs::create_dir_all(folder)?;
+    for (name, file) in with_libraries(&bed.root, std::slice::from_ref(&program))? {
+        link_or_copy(&fs::canonicalize(file)?, &folder.join(name))?;
+    }
+    link_or_copy(&program, &folder.join("qemu"))
 }
 
 /// A folder for sockets, removed when dropped (an open socket outlives its name).
