@@ -348,7 +348,8 @@ impl Device {
         }
     }
 
-    /// Whether the front end or the back end is in a state that an earlier kernel left behind.
+    /// Whether the front end or the back end is in a state that an earlier kernel left behind. A back end that is
+    /// connected, closing or closed does not look at a new front end's keys.
     ///
     /// # Errors
     /// [`XenbusError::Store`].
@@ -358,7 +359,7 @@ impl Device {
         Ok(!matches!(
             ours,
             State::UNKNOWN | State::INITIALISING | State::INIT_WAIT
-        ) || matches!(theirs, State::CLOSED))
+        ) || matches!(theirs, State::CONNECTED | State::CLOSING | State::CLOSED))
     }
 
     /// First half of closing: tells the back end to stop and waits until it has unmapped everything. Each failure

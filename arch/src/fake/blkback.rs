@@ -54,6 +54,8 @@ pub enum DiskFault {
     WrongOperation,
     /// The response index is further ahead than there are requests.
     ProducerTooFar,
+    /// Writes nonsense made from this number into responses and their index.
+    Scribbles(u64),
     /// After so many requests the back end closes by itself.
     ClosesItself(u32),
     /// Pages stay mapped after the back end says that it is closed.

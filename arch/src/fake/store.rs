@@ -36,6 +36,8 @@ pub enum StoreFault {
     IndexTooFar,
     /// Each reply stops half way.
     HalfReply,
+    /// Some bytes of replies are nonsense made from this number.
+    Scribbles(u64),
     /// A long listing changes between its first so many parts.
     ListingChanges(u32),
 }
@@ -203,9 +205,31 @@ impl Xenstored {
             ..*asked
         };
         self.reply(header, &payload);
+        self.scribble();
         if self.has(StoreFault::HalfReply) {
             let half = self.replies.len() / 2;
             self.replies.truncate(half);
+        }
+    }
+
+    /// Changes a byte of the replies now and then, by a generator that repeats.
+    fn scribble(&mut self) {
+        for fault in &mut self.faults {
+            let StoreFault::Scribbles(state) = fault else {
+                continue;
+            };
+            let mut next = || {
+                *state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (*state >> 32) as usize
+            };
+            if next() % 3 == 0 {
+                let at = next() % self.replies.len().max(1);
+                if let Some(byte) = self.replies.get_mut(at) {
+                    *byte = next() as u8;
+                }
+            }
         }
     }
 

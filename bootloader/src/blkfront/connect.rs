@@ -180,7 +180,7 @@ fn await_back_end(device: &Device, name: &str) -> Result<(), BlockError> {
     }
     device
         .wait_backend("ready for a front end", |state| match state {
-            State::INIT_WAIT | State::INITIALISED | State::CONNECTED => Verdict::Reached,
+            State::INIT_WAIT | State::INITIALISED => Verdict::Reached,
             _ => Verdict::NotYet,
         })
         .map_err(|error| absent(name, &error))?;

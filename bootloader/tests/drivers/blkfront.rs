@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use arch::fake::FakeXen;
 use arch::fake::blkback::{DiskFault, FakeDisk};
+use arch::fake::{FakeXen, HOME};
 use bootloader::blkfront::{Blkfront, Medium, Settings, Writes};
 use fs::{BlockDevice, BlockError};
 
@@ -269,6 +269,21 @@ fn a_disk_left_connected_by_an_earlier_kernel_is_taken_over() {
     let bed = Bed::with(FakeDisk::new(XVDA, bytes.clone()));
     let earlier = bed.connect().unwrap();
     earlier.read(0, &mut [0; 512]).unwrap();
+    let disk = bed.connect().unwrap();
+    let mut out = vec![0; MIB];
+    disk.read(0, &mut out).unwrap();
+    assert!(out == bytes);
+    disk.close();
+}
+
+#[test]
+fn a_back_end_that_is_still_connected_is_reset_first() {
+    let bytes = pattern(MIB);
+    let bed = Bed::with(FakeDisk::new(XVDA, bytes.clone()));
+    let earlier = bed.connect().unwrap();
+    earlier.read(0, &mut [0; 512]).unwrap();
+    bed.xen
+        .set_store_value(&format!("{HOME}/device/vbd/{XVDA}/state"), "1");
     let disk = bed.connect().unwrap();
     let mut out = vec![0; MIB];
     disk.read(0, &mut out).unwrap();

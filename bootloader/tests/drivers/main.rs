@@ -9,4 +9,5 @@ mod blkfront;
 mod console;
 mod disks;
 mod faults;
+mod properties;
 mod xenstore;

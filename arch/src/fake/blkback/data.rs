@@ -9,7 +9,7 @@ use crate::abi::blkif::{
     MAX_ENTRY_BYTES, Operation, Request, Response, SECTOR_BYTES, SEGMENT_BYTES, Segment, Segments,
     Status,
 };
-use crate::abi::ring::RSP_PROD;
+use crate::abi::ring::{ENTRIES, RSP_PROD};
 use crate::abi::xenbus::State;
 use crate::fake::world::World;
 use crate::hypervisor::{Access, Instant};
@@ -71,6 +71,9 @@ impl Blkback {
             let page = connection.ring.page();
             page.store(RSP_PROD, page.load(RSP_PROD).wrapping_add(33));
         }
+        if answered > 0 {
+            self.scribble(&connection);
+        }
         let closes = self.disk.faults.iter().any(
             |fault| matches!(fault, DiskFault::ClosesItself(after) if self.work.taken >= *after),
         );
@@ -78,6 +81,30 @@ impl Blkback {
         if closes && self.state == State::CONNECTED {
             self.disconnect(world);
             self.enter(State::CLOSING, world);
+        }
+    }
+
+    /// Overwrites responses and moves their index a little, by a generator that repeats.
+    fn scribble(&mut self, connection: &Connection) {
+        let page = connection.ring.page();
+        for fault in &mut self.disk.faults {
+            let DiskFault::Scribbles(state) = fault else {
+                continue;
+            };
+            let mut next = || {
+                *state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (*state >> 32) as u32
+            };
+            for _ in 0..next() % 8 {
+                // A word of an entry, mostly small so that some of it makes sense.
+                let at = ENTRIES as u32 + next() % 896 * 4;
+                let value = if next() % 2 == 0 { next() } else { next() % 64 };
+                page.store(at as usize, value);
+            }
+            let moved = (next() % 4).wrapping_sub(1);
+            page.store(RSP_PROD, page.load(RSP_PROD).wrapping_add(moved));
         }
     }
 
