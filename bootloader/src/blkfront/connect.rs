@@ -5,7 +5,6 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use arch::abi::Width;
 use arch::abi::blkif::{INFO_CDROM, INFO_READ_ONLY, INFO_REMOVABLE, Layout, SECTOR_BYTES};
 use arch::ring::FrontRing;
 use arch::{Errno, Hypervisor, Port};
@@ -86,7 +85,7 @@ impl Link {
         let hv = device.store().hypervisor().clone();
         recover(&device, name)?;
         await_back_end(&device, name)?;
-        let layout = Layout::of(Width::NATIVE);
+        let layout = Layout::of(settings.width);
         let granted = Granted::new(&*hv, device.backend_domain())
             .map_err(|error| unmade(name, "the ring's page", error))?;
         let port = match hv.open(device.backend_domain()) {

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::time::Duration;
 
+use arch::abi::Width;
 use fs::{BlockDevice, BlockError, Geometry};
 
 pub use connect::{ConnectFailure, Medium, Traits, Writes};
@@ -32,6 +33,8 @@ use queue::Queue;
 /// How a disk is driven. The default is right for a boot; tests choose otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
+    /// The layout of requests; the back end is told which.
+    pub width: Width,
     /// First index of the ring.
     pub ring_start: u32,
     /// How long the back end may leave all requests unanswered before the disk is given up.
@@ -41,6 +44,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            width: Width::NATIVE,
             ring_start: 0,
             answer_patience: Duration::from_secs(30),
         }
