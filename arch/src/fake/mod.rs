@@ -7,6 +7,7 @@
 
 pub mod blkback;
 pub mod console;
+pub mod frames;
 pub mod memory;
 pub mod store;
 mod world;
