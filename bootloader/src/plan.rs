@@ -148,7 +148,7 @@ impl Plan {
             Width::Bits64 => 8,
             Width::Bits32 => 4,
         };
-        if base % PAGE != 0 || request.kernel.start < base || request.kernel.is_empty() {
+        if !base.is_multiple_of(PAGE) || request.kernel.start < base || request.kernel.is_empty() {
             return Err(PlanError::Notes(
                 "the kernel's image lies below its own base address",
             ));

@@ -79,7 +79,11 @@ impl Guest {
         }
     }
 
-    fn build(&self, kernel: Kernel, module: Option<(u64, ModuleKind)>) -> Result<Image, BuildError> {
+    fn build(
+        &self,
+        kernel: Kernel,
+        module: Option<(u64, ModuleKind)>,
+    ) -> Result<Image, BuildError> {
         let pages = kernel.kernel_bytes / PAGE;
         let mut memory = self.frames.allocate(pages).map_err(BuildError::Frames)?;
         memory.fill(0x4b);
@@ -186,7 +190,11 @@ fn check(guest: &Guest, image: &Image) -> StartInfo {
         .collect();
     for (at, entry) in &pages {
         let mfn = entry >> 12;
-        assert_ne!(mfn, Mfn::INVALID.0 & (u64::MAX >> 12), "{at:#x} maps a hole");
+        assert_ne!(
+            mfn,
+            Mfn::INVALID.0 & (u64::MAX >> 12),
+            "{at:#x} maps a hole"
+        );
         let writable = entry & 2 != 0;
         assert_eq!(writable, !tables.contains(&mfn), "access at {at:#x}");
         assert!(!in_use.contains(&mfn), "{at:#x} maps a table in use");
@@ -197,10 +205,20 @@ fn check(guest: &Guest, image: &Image) -> StartInfo {
     let info = StartInfo::read(machine.bytes[&(pages[&info_at] >> 12)], Width::Bits64);
     for frame in 0..plan.mapped {
         let entry = pages[&plan.address(frame).0];
-        assert_eq!(entry >> 12, new_mfn(frame).0, "frame {frame:#x} of the area");
+        assert_eq!(
+            entry >> 12,
+            new_mfn(frame).0,
+            "frame {frame:#x} of the area"
+        );
     }
-    assert_eq!(pages[&plan.address(plan.store).0] >> 12, guest.start.store_mfn);
-    assert_eq!(pages[&plan.address(plan.console).0] >> 12, guest.start.console_mfn);
+    assert_eq!(
+        pages[&plan.address(plan.store).0] >> 12,
+        guest.start.store_mfn
+    );
+    assert_eq!(
+        pages[&plan.address(plan.console).0] >> 12,
+        guest.start.console_mfn
+    );
     assert_eq!(pages[&info.pt_base] >> 12, top);
     let word = |at: u64| {
         let page = pages[&(at & !(PAGE - 1))] >> 12;
@@ -210,7 +228,10 @@ fn check(guest: &Guest, image: &Image) -> StartInfo {
         let expected = new_mfn(new).0;
         assert_eq!(word(info.mfn_list + new * 8), expected, "p2m[{new:#x}]");
     }
-    assert!(plan.mapped - plan.stack > 128, "at least 512 KiB behind the stack");
+    assert!(
+        plan.mapped - plan.stack > 128,
+        "at least 512 KiB behind the stack"
+    );
     assert_eq!(plan.area().end % (4 << 20), 0);
     info
 }
@@ -242,7 +263,10 @@ fn a_kernel_like_linux_gets_what_the_domain_builder_would_give() {
 fn a_kernel_without_the_newer_notes_gets_all_in_one_area() {
     let guest = Guest::new(8192, 1200, vec![900], None);
     let image = guest
-        .build(kernel(0, 0, 300, false), Some((70_000, ModuleKind::Multiboot)))
+        .build(
+            kernel(0, 0, 300, false),
+            Some((70_000, ModuleKind::Multiboot)),
+        )
         .unwrap();
     let info = check(&guest, &image);
     assert_eq!(info.flags, flags::VIRT_P2M_4TOOLS | flags::MULTIBOOT_MOD);
@@ -254,7 +278,9 @@ fn a_kernel_without_the_newer_notes_gets_all_in_one_area() {
 #[test]
 fn a_hole_in_the_list_is_never_mapped() {
     let guest = Guest::new(8192, 1200, vec![900], Some(40));
-    let image = guest.build(kernel(LINUX_BASE, 64, 300, true), None).unwrap();
+    let image = guest
+        .build(kernel(LINUX_BASE, 64, 300, true), None)
+        .unwrap();
     assert!((0..image.plan.mapped).all(|new| image.renumbering.source(new) != 40));
 }
 
