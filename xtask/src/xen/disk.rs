@@ -149,6 +149,8 @@ pub(crate) fn make_file_system(
             "ext4",
             "-O",
             "64bit,metadata_csum,metadata_csum_seed,orphan_file",
+            "-b",
+            "4096", // what usual sizes get, and what 4096-byte sectors need
         ]),
         FileSystem::Ext3 => command.args(["-t", "ext3"]),
         _ => command.args(["-t", "ext2", "-b", "1024"]),
