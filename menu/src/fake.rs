@@ -219,6 +219,14 @@ impl FakeTerminal {
         }
     }
 
+    /// These steps.
+    pub(crate) fn playing(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self {
+            steps: steps.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.sent).to_string()
     }

@@ -276,6 +276,8 @@ impl Runner<'_, '_> {
     /// The command line with no menu behind it. A password that was set still forbids it.
     fn prompt_alone(&mut self) -> Result<(), Exit> {
         while self.session.access() == Access::Locked {
+            self.session.print("\nPress a key and enter the password\n");
+            self.session.key(None)?;
             self.unlock()?;
         }
         self.command_line(Escape::Nowhere)
@@ -323,6 +325,7 @@ impl Runner<'_, '_> {
     /// Boots an entry and, while they fail, its fallbacks.
     fn boot(&mut self, menu: &Menu, index: usize, trigger: Trigger) -> Result<Return, Exit> {
         let mut index = index;
+        let mut tried = Vec::new();
         loop {
             let Some(entry) = menu.entries.get(index) else {
                 return Ok(Return::ToMenu);
@@ -331,7 +334,8 @@ impl Runner<'_, '_> {
             if self.attempt(entry)?.is_ok() {
                 return Ok(Return::ToMenu);
             }
-            match self.next_fallback(menu) {
+            tried.push(index);
+            match self.next_fallback(menu, &tried) {
                 Some(next) => {
                     index = next;
                     self.session
@@ -364,11 +368,11 @@ impl Runner<'_, '_> {
         }
     }
 
-    /// The next fallback that exists; each is tried once.
-    fn next_fallback(&mut self, menu: &Menu) -> Option<usize> {
+    /// The next fallback that exists and was not tried yet: entries may name each other with `fallback` in a circle.
+    fn next_fallback(&mut self, menu: &Menu, tried: &[usize]) -> Option<usize> {
         while !self.session.state.fallback.is_empty() {
             let next = self.session.state.fallback.remove(0);
-            if next < menu.entries.len() {
+            if next < menu.entries.len() && !tried.contains(&next) {
                 return Some(next);
             }
         }
@@ -412,6 +416,9 @@ fn chosen(menu: &Menu, choice: &Choice) -> Option<usize> {
     }
 }
 
+#[cfg(test)]
+#[path = "chaos_tests.rs"]
+mod chaos_tests;
 #[cfg(test)]
 #[path = "golden_tests.rs"]
 mod golden_tests;

@@ -140,6 +140,13 @@ fn fallbacks_are_tried_in_order_and_once() {
 }
 
 #[test]
+fn entries_that_name_each_other_as_fallback_are_tried_once() {
+    let text =
+        "timeout 1\ntitle X\nfallback 1\nkernel /none\ntitle Y\nfallback 0 1\nkernel /none2\n";
+    assert_eq!(run_menu(text, "<60000><off>").kernels().len(), 2);
+}
+
+#[test]
 fn when_nothing_boots_the_menu_comes_back_and_waits() {
     let text = "timeout 1\nfallback 1\ntitle X\nkernel /none\ntitle Y\nkernel /none2\n";
     let ran = run_menu(text, "<3600000><off>");
@@ -443,7 +450,7 @@ fn the_domain_chooses() {
 fn an_empty_menu_opens_the_prompt_but_not_past_its_password() {
     let ran = run_menu("timeout 5\n", "kernel /a\rboot\r");
     assert_eq!(ran.kernels(), ["(nd)/a []"]);
-    let ran = run_menu("password x\n", "y\r<5000>kernel /a\rboot\r<off>");
+    let ran = run_menu("password x\n", "?y\r<5000>xkernel /a\rboot\r<off>");
     assert_eq!((ran.outcome, ran.kernels().len()), (OFF, 0));
 }
 
