@@ -1,8 +1,9 @@
 //! Where Xen jumps to: notes that describe the image, the first instructions, and what is known by then.
 //!
 //! On entry: the image, the module, the p2m list, start_info, both rings and at least 512 KiB more are mapped from
-//! `virt_base` on; rsi is start_info's address; events are masked; nothing else is set up. The stack given is one
-//! page, so the first thing is to take our own.
+//! `virt_base` on; a register holds start_info's address; events are masked; nothing else is set up. The stack given is
+//! one page, so the first thing is to take our own: that and what else is a matter of width is `_start`, in the width's
+//! folder.
 
 use core::arch::global_asm;
 use core::ptr::NonNull;
@@ -18,15 +19,15 @@ use crate::native::m2p;
 use crate::shared::SharedPage;
 
 /// Bytes of the loader's stack; a guard page lies below it.
-const STACK_BYTES: usize = 256 * 1024;
+pub(super) const STACK_BYTES: usize = 256 * 1024;
 
 // Notes (public/elfnote.h): 1 ENTRY, 3 VIRT_BASE, 4 PADDR_OFFSET, 5 XEN_VERSION, 6 GUEST_OS, 7 GUEST_VERSION, 8 LOADER.
 // No HYPERCALL_PAGE: the loader traps directly. No MOD_START_PFN: a ramdisk with a menu is to be mapped.
 global_asm!(
     ".macro xen_number id, value",
-    "    .long 4, 8, \\id",
+    "    .long 4, 4, \\id",
     "    .asciz \"Xen\"",
-    "    .quad \\value",
+    "    .long \\value",
     ".endm",
     ".macro xen_text id, text",
     "    .long 4, 2f - 1f, \\id",
@@ -49,33 +50,6 @@ global_asm!(
 );
 
 const VERSION: u32 = 1;
-
-// In: rsi = start_info. Out: rdi = start_info, on our stack. Clobbers nothing that anyone still wants.
-// The floating point state is set as the ABI of compiled code expects it: a kernel that booted us may have left its own.
-global_asm!(
-    ".section .text.entry, \"ax\", @progbits",
-    ".global _start",
-    "_start:",
-    "    cld",
-    "    lea rsp, [rip + entry_stack_end]",
-    "    fninit",
-    "    push 0x1f80",
-    "    ldmxcsr [rsp]",
-    "    pop rax",
-    "    xor ebp, ebp",
-    "    mov rdi, rsi",
-    "    call {start}",
-    "    ud2",
-    ".section .bss.entry_stack, \"aw\", @nobits",
-    ".balign 4096",
-    "entry_guard:",
-    "    .skip 4096",
-    "entry_stack:",
-    "    .skip {stack}",
-    "entry_stack_end:",
-    stack = const STACK_BYTES,
-    start = sym start,
-);
 
 unsafe extern "C" {
     #[link_name = "entry_guard"]
@@ -113,7 +87,7 @@ fn frames(at: u64, len: u64) -> (u64, u64) {
     (first, end - first)
 }
 
-extern "C" fn start(start_info: *const u8) -> ! {
+pub(super) extern "C" fn start(start_info: *const u8) -> ! {
     // SAFETY: Xen passes the address of start_info's page, mapped and not written by anyone else.
     let page = unsafe { core::slice::from_raw_parts(start_info, PAGE_BYTES) };
     // The command line needs the heap, and the heap needs the numbers below: read them first.

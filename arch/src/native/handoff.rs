@@ -6,83 +6,45 @@
 //! side, and nothing is left to unmap (the idea is the original PV-GRUB's).
 
 use alloc::vec::Vec;
-use core::arch::global_asm;
+use core::mem::offset_of;
 
 use super::hypercall::{self, MmuExtOp, MmuUpdate};
 use super::platform::Platform;
-use super::{memory, paging, trap};
+use super::{memory, paging, trap, width};
 use crate::Access;
 use crate::addr::{Mfn, PAGE_BYTES, Pfn, Virt};
 use crate::frames::Frames;
 use crate::hypervisor::Errno;
 
-/// Parameters of the trampoline, 8 bytes each, at this offset of its page.
-const DATA: usize = 0x200;
+/// Where the trampoline's [`Parameters`] are in its page.
+pub(super) const DATA: usize = 0x200;
 
-// In: rbx = where this page is mapped now. Uses no stack. Parameters at rbx + DATA:
-// +0 final address, +8 level-1 entry that maps the page there, +16 two mmuext_op of 24 bytes, +64 start_info,
-// +72 entry point, +80 stack pointer. Out: rsi = start_info, rsp = stack, everything else 0. A refusal by Xen is a
-// crash by `ud2`: the old console is out of reach by then.
-global_asm!(
-    ".section .rodata.trampoline, \"a\", @progbits",
-    ".balign 16",
-    "trampoline_start:",
-    // Map this page at its final address (update_va_mapping, UVMF_INVLPG).
-    "    mov rdi, [rbx + {data}]",
-    "    mov rsi, [rbx + {data} + 8]",
-    "    mov edx, 2",
-    "    mov eax, 14",
-    "    syscall",
-    "    test rax, rax",
-    "    jnz trampoline_failed",
-    // Go on there.
-    "    mov rbx, [rbx + {data}]",
-    "    lea rax, [rip + trampoline_there]",
-    "    lea rcx, [rip + trampoline_start]",
-    "    sub rax, rcx",
-    "    add rax, rbx",
-    "    jmp rax",
-    "trampoline_there:",
-    // NEW_BASEPTR, then UNPIN of the old top: one mmuext_op of two operations for DOMID_SELF.
-    "    lea rdi, [rbx + {data} + 16]",
-    "    mov esi, 2",
-    "    xor edx, edx",
-    "    mov r10d, 0x7ff0",
-    "    mov eax, 26",
-    "    syscall",
-    "    test rax, rax",
-    "    jnz trampoline_failed",
-    // The state a kernel is promised.
-    "    mov rsi, [rbx + {data} + 64]",
-    "    mov rsp, [rbx + {data} + 80]",
-    "    xor eax, eax",
-    "    xor ebx, ebx",
-    "    xor ecx, ecx",
-    "    xor edx, edx",
-    "    xor edi, edi",
-    "    xor ebp, ebp",
-    "    xor r8d, r8d",
-    "    xor r9d, r9d",
-    "    xor r10d, r10d",
-    "    xor r11d, r11d",
-    "    xor r12d, r12d",
-    "    xor r13d, r13d",
-    "    xor r14d, r14d",
-    "    xor r15d, r15d",
-    "    cld",
-    "    jmp [rip + trampoline_start + {data} + 72]",
-    "trampoline_failed:",
-    "    ud2",
-    "trampoline_end:",
-    data = const DATA,
-);
-
-unsafe extern "C" {
-    #[link_name = "trampoline_start"]
-    static TRAMPOLINE: u8;
-    #[link_name = "trampoline_end"]
-    static TRAMPOLINE_END: u8;
+/// What the trampoline needs.
+#[repr(C)]
+struct Parameters {
+    /// Where the page will be mapped.
+    stack_at: usize,
+    /// The level-1 entry that maps it there.
+    page_entry: u64,
+    /// Load the new tables, unpin the old ones.
+    ops: [MmuExtOp; 2],
+    start_info: usize,
+    entry: usize,
+    stack_top: usize,
 }
+
+/// Offset of [`Parameters`]' field.
+pub(super) const STACK_AT: usize = offset_of!(Parameters, stack_at);
+/// Offset of [`Parameters`]' field.
+pub(super) const PAGE_ENTRY: usize = offset_of!(Parameters, page_entry);
+/// Offset of [`Parameters`]' field.
+pub(super) const OPS: usize = offset_of!(Parameters, ops);
+/// Offset of [`Parameters`]' field.
+pub(super) const START_INFO: usize = offset_of!(Parameters, start_info);
+/// Offset of [`Parameters`]' field.
+pub(super) const ENTRY: usize = offset_of!(Parameters, entry);
+/// Offset of [`Parameters`]' field.
+pub(super) const STACK_TOP: usize = offset_of!(Parameters, stack_top);
 
 /// What the jump needs. It owns the frames that nobody may write from the pin on.
 #[derive(Debug)]
@@ -150,11 +112,7 @@ impl HandOff {
             // SAFETY: this value owns the frames and hands out no reference to them, so nobody writes them.
             unsafe { memory::protect(pfn, Access::ReadOnly) };
         }
-        let pin = MmuExtOp {
-            cmd: MmuExtOp::PIN_TOP,
-            arg1: self.top().0,
-            arg2: 0,
-        };
+        let pin = MmuExtOp::pin(self.top());
         // SAFETY: pinning changes no mapping.
         match unsafe { hypercall::mmuext_op(&[pin]) } {
             Ok(()) => Ok(Pinned(self)),
@@ -188,11 +146,7 @@ impl HandOff {
 impl Pinned {
     /// Gives the tables up again: for when the devices could not be closed.
     pub fn unpin(self) {
-        let unpin = MmuExtOp {
-            cmd: MmuExtOp::UNPIN,
-            arg1: self.0.top().0,
-            arg2: 0,
-        };
+        let unpin = MmuExtOp::unpin(self.0.top());
         // SAFETY: the tables are not the ones in use.
         if unsafe { hypercall::mmuext_op(&[unpin]) }.is_ok() {
             self.0.unprotect();
@@ -227,14 +181,7 @@ pub fn hand_off(pinned: Pinned, renumbered: &mut dyn Iterator<Item = (Mfn, Pfn)>
         }
     }
     // SAFETY: the page holds the trampoline (above), is mapped executable in the direct map, and takes over for good.
-    unsafe {
-        core::arch::asm!(
-            "mov rbx, {stack}",
-            "jmp rbx",
-            stack = in(reg) stack,
-            options(noreturn),
-        )
-    }
+    unsafe { width::enter(stack) }
 }
 
 /// Fills the boot stack page with code and parameters, and returns where the direct map shows it.
@@ -245,30 +192,23 @@ fn write_trampoline(jump: &HandOff) -> u64 {
     let mfn = memory::mfn(stack);
     let top = jump.top();
     let old = memory::top_table();
-    let parameters: [u64; 11] = [
-        jump.stack_at.0,
-        paging::writable(mfn),
-        MmuExtOp::NEW_BASEPTR,
-        top.0,
-        0,
-        MmuExtOp::UNPIN,
-        old.0,
-        0,
-        jump.start_info_at.0,
-        jump.entry.0,
-        jump.stack_at.0 + PAGE_BYTES as u64,
-    ];
-    let code = (&raw const TRAMPOLINE).addr()..(&raw const TRAMPOLINE_END).addr();
+    let parameters = Parameters {
+        stack_at: jump.stack_at.0 as usize,
+        page_entry: paging::writable(mfn),
+        ops: [MmuExtOp::new_base(top), MmuExtOp::unpin(old)],
+        start_info: jump.start_info_at.0 as usize,
+        entry: jump.entry.0 as usize,
+        stack_top: jump.stack_at.0 as usize + PAGE_BYTES,
+    };
+    let code = width::trampoline();
     assert!(code.len() <= DATA, "the trampoline has outgrown its place");
     // SAFETY: the frame is mapped, owned by `jump`, and not borrowed.
     unsafe { core::ptr::write_bytes(start, 0, PAGE_BYTES) };
-    // SAFETY: the code lies between two symbols of this image and fits before the parameters (asserted).
-    unsafe { core::ptr::copy_nonoverlapping(&raw const TRAMPOLINE, start, code.len()) };
-    for (index, value) in parameters.iter().enumerate() {
-        // SAFETY: eleven words from DATA on are inside the page.
-        let at = unsafe { start.add(DATA + index * 8) };
-        // SAFETY: as above; DATA and the words are 8-byte aligned in a page-aligned frame.
-        unsafe { at.cast::<u64>().write(*value) };
-    }
+    // SAFETY: as above; the code fits before the parameters (asserted).
+    unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), start, code.len()) };
+    // SAFETY: the parameters are inside the page.
+    let place = unsafe { start.add(DATA) };
+    // SAFETY: as above; the place is aligned for any word, in a page-aligned frame.
+    unsafe { place.cast::<Parameters>().write(parameters) };
     at.0
 }

@@ -1,16 +1,13 @@
-//! Hypercalls of a 64-bit guest, made with a bare `syscall`: no hypercall page is needed, so none can go missing.
-//!
-//! Number in rax, arguments in rdi, rsi, rdx, r10, r8, result in rax (negated errno); rcx and r11 are destroyed by
-//! the instruction, and a debugging Xen destroys the argument registers too. Numbers: `public/xen.h`.
+//! The hypercalls that the loader makes, in either width: the convention is in the width's folder. Numbers: `public/xen.h`.
 
-use core::arch::asm;
-
+use super::width;
 use crate::Errno;
 use crate::addr::{Mfn, Pfn, Virt};
 
 const SET_TRAP_TABLE: usize = 0;
 const MMU_UPDATE: usize = 1;
 const SET_CALLBACKS: usize = 4;
+const MEMORY_OP: usize = 12;
 const UPDATE_VA_MAPPING: usize = 14;
 const GRANT_TABLE_OP: usize = 20;
 const MMUEXT_OP: usize = 26;
@@ -23,22 +20,8 @@ const SELF: usize = 0x7FF0;
 /// # Safety
 /// What the hypercall's own description asks of its arguments: pointers must be valid for what Xen reads and writes.
 unsafe fn call(number: usize, args: [usize; 5]) -> Result<usize, Errno> {
-    let result: isize;
-    // SAFETY: Xen's 64-bit hypercall convention (see the module's head): these registers and no others change, the
-    // stack is not touched; the caller vouches for pointers.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            inlateout("rdi") args[0] => _,
-            inlateout("rsi") args[1] => _,
-            inlateout("rdx") args[2] => _,
-            inlateout("r10") args[3] => _,
-            inlateout("r8") args[4] => _,
-            lateout("rcx") _,
-            lateout("r11") _,
-        );
-    }
+    // SAFETY: the caller's promise.
+    let result = unsafe { width::call(number, args) };
     if result < 0 {
         Err(Errno(i32::try_from(-result).unwrap_or(i32::MAX)))
     } else {
@@ -98,7 +81,7 @@ pub(super) unsafe fn update_va_mapping(at: Virt, entry: u64) -> Result<(), Errno
     unsafe {
         call(
             UPDATE_VA_MAPPING,
-            [at.0 as usize, entry as usize, INVLPG, 0, 0],
+            width::mapping_arguments(at, entry, INVLPG),
         )
     }
     .map(drop)
@@ -108,18 +91,34 @@ pub(super) unsafe fn update_va_mapping(at: Virt, entry: u64) -> Result<(), Errno
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct MmuExtOp {
-    pub(super) cmd: u64,
-    pub(super) arg1: u64,
-    pub(super) arg2: u64,
+    cmd: u32,
+    arg1: usize,
+    arg2: usize,
 }
 
 impl MmuExtOp {
-    /// Pins a top-level table (`MMUEXT_PIN_L4_TABLE`).
-    pub(super) const PIN_TOP: u64 = 3;
+    fn new(cmd: u32, table: Mfn) -> Self {
+        Self {
+            cmd,
+            arg1: table.0 as usize,
+            arg2: 0,
+        }
+    }
+
+    /// Pins a top-level table (`MMUEXT_PIN_L3_TABLE`, `MMUEXT_PIN_L4_TABLE`).
+    pub(super) fn pin(top: Mfn) -> Self {
+        Self::new(width::PIN_TOP, top)
+    }
+
     /// Unpins a table (`MMUEXT_UNPIN_TABLE`).
-    pub(super) const UNPIN: u64 = 4;
+    pub(super) fn unpin(top: Mfn) -> Self {
+        Self::new(4, top)
+    }
+
     /// Loads a new top-level table (`MMUEXT_NEW_BASEPTR`).
-    pub(super) const NEW_BASEPTR: u64 = 5;
+    pub(super) fn new_base(top: Mfn) -> Self {
+        Self::new(5, top)
+    }
 }
 
 /// Applies `ops` in order.
@@ -154,6 +153,12 @@ with_argument!(
     sched_op,
     SCHED_OP
 );
+with_argument!(
+    /// `HYPERVISOR_memory_op`
+    memory_op,
+    MEMORY_OP
+);
+
 /// `HYPERVISOR_grant_table_op` with one operation.
 ///
 /// # Safety

@@ -1,18 +1,46 @@
-//! The machine-to-physical table that Xen maps, read only, into every guest.
+//! The machine-to-physical table that Xen maps, read only, into every guest: one word per machine frame.
 
+use super::hypercall;
+use super::single::SingleCore;
 use crate::addr::{Mfn, Pfn};
 
-/// `MACH2PHYS_VIRT_START` of a 64-bit guest (`public/arch-x86/xen-x86_64.h`): one word per machine frame.
-const TABLE: usize = 0xFFFF_8000_0000_0000;
-/// `MACH2PHYS_VIRT_END`
-const TABLE_END: usize = 0xFFFF_8040_0000_0000;
+const XENMEM_MACHPHYS_MAPPING: usize = 12;
+
+/// `struct xen_machphys_mapping`
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Mapping {
+    start: usize,
+    end: usize,
+    max_mfn: usize,
+}
+
+static MAPPING: SingleCore<Option<Mapping>> = SingleCore::new(None);
+
+fn mapping() -> Mapping {
+    let mut known = MAPPING.get();
+    *known.get_or_insert_with(|| {
+        let mut mapping = Mapping {
+            start: 0,
+            end: 0,
+            max_mfn: 0,
+        };
+        // SAFETY: the structure is `xen_machphys_mapping`.
+        unsafe { hypercall::memory_op(XENMEM_MACHPHYS_MAPPING, &mut mapping) }
+            .unwrap_or_else(|error| panic!("xen does not say where its tables are: {error}"));
+        mapping
+    })
+}
 
 /// Our number for machine frame `mfn`, which must be a frame of ours (a table we run on, a ring of ours).
 pub(super) fn pfn_of(mfn: Mfn) -> Pfn {
-    let at = (mfn.0 as usize)
-        .checked_mul(size_of::<usize>())
-        .and_then(|offset| TABLE.checked_add(offset))
-        .filter(|&at| at < TABLE_END)
+    let mapping = mapping();
+    let at = usize::try_from(mfn.0)
+        .ok()
+        .filter(|&index| index <= mapping.max_mfn)
+        .and_then(|index| index.checked_mul(size_of::<usize>()))
+        .and_then(|offset| mapping.start.checked_add(offset))
+        .filter(|&at| at < mapping.end)
         .unwrap_or_else(|| panic!("{mfn:?} is beyond the machine-to-physical table"));
     // SAFETY: inside the table's address range (checked above); Xen maps it for every frame that a guest owns, and
     // the callers name frames of ours.

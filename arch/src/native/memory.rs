@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 use super::extents::Extents;
 use super::paging::{self, Tables};
 use super::single::SingleCore;
+use super::width;
 use crate::addr::{Mfn, PAGE_BYTES, PAGE_SHIFT, Pfn, Virt};
 use crate::frames::{Frames, NoFrames};
 
@@ -54,6 +55,12 @@ pub(super) fn virt_base() -> u64 {
     (&raw const __virt_base).addr() as u64
 }
 
+/// Frames that the direct map has addresses for. A 32-bit loader does without the rest: it can give every frame any
+/// number, so the next kernel may find its image wherever it likes.
+fn mappable() -> u64 {
+    (width::SPECIAL - virt_base()) >> PAGE_SHIFT
+}
+
 /// The address of frame `pfn` in the direct map.
 pub(super) fn virt_of(pfn: Pfn) -> Virt {
     Virt(virt_base() + (pfn.0 << PAGE_SHIFT))
@@ -95,7 +102,7 @@ pub(super) fn start(start: &Start<'_>) {
         mapped += 1;
     }
     memory.mapped = mapped;
-    memory.extents.add(0, start.nr_pages);
+    memory.extents.add(0, start.nr_pages.min(mappable()));
     memory.extents.subtract(first_table, start.nr_pt_frames);
     let list_frames = (start.nr_pages * size_of::<usize>() as u64).div_ceil(PAGE_BYTES as u64);
     if let Some(first) = start.mfn_list.0.checked_sub(virt_base()) {
@@ -116,7 +123,9 @@ impl Memory {
         };
         // SAFETY: the list has `nr_pages` words (start_info), `pfn` is below that, and it stays mapped: its frames
         // were taken out of the free list at the start.
-        let word = unsafe { list.add(pfn as usize).read() };
+        let place = unsafe { list.add(pfn as usize) };
+        // SAFETY: as above.
+        let word = unsafe { place.read() };
         // All ones, in the guest's own width, is a hole.
         if word == usize::MAX {
             Mfn::INVALID
@@ -196,7 +205,7 @@ impl Memory {
 
     /// Makes frame `table` a page table with `entries`, the one for `at` at `level`, and the levels above it.
     fn add_table(&mut self, table: Pfn, entries: &[u64; CHUNK as usize], at: Virt, level: u32) {
-        if level < paging::TOP_LEVEL - 1 && !self.tables.has_level(at, level + 1) {
+        if level < width::TOP_LEVEL - 1 && !self.tables.has_level(at, level + 1) {
             let upper = self.take_table();
             self.add_table(upper, &[0; CHUNK as usize], at, level + 1);
         }

@@ -1,9 +1,10 @@
-//! The page tables this code runs on: four levels, read directly, changed through Xen.
+//! The page tables this code runs on, read directly, changed through Xen.
 //!
 //! A table is mapped read only in the direct map, so walking needs no hypercall; its frame number comes from the
 //! machine-to-physical table.
 
 use super::hypercall::{self, MmuUpdate};
+use super::width::{self, TOP_LEVEL};
 use super::{m2p, memory};
 use crate::addr::{Mfn, PAGE_SHIFT, Pfn, Virt};
 
@@ -16,12 +17,6 @@ const DIRTY: u64 = 1 << 6;
 const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// Entries of a table.
 const ENTRIES: u64 = 512;
-/// Top-level slots that belong to Xen.
-const XEN_SLOTS: core::ops::Range<u64> = 256..272;
-
-/// Level of the top table.
-pub(super) const TOP_LEVEL: u32 = 4;
-
 /// A level-1 entry for a page that may be written.
 pub(super) fn writable(mfn: Mfn) -> u64 {
     mfn.address() | PRESENT | WRITABLE | ACCESSED | DIRTY
@@ -32,7 +27,11 @@ pub(super) fn read_only(mfn: Mfn) -> u64 {
     mfn.address() | PRESENT | ACCESSED
 }
 
-fn table(mfn: Mfn) -> u64 {
+/// An entry of `level` that leads to a table.
+fn table(mfn: Mfn, level: u32) -> u64 {
+    if level == TOP_LEVEL && width::BARE_TOP {
+        return mfn.address() | PRESENT;
+    }
     mfn.address() | PRESENT | WRITABLE | USER | ACCESSED | DIRTY
 }
 
@@ -127,19 +126,26 @@ impl Tables {
             .expect("OK to unwrap: the caller made the levels above");
         let entry = self.frame_of(upper).address() + Self::index(at, level + 1) * 8;
         // SAFETY: the entry was not present, so no mapping changes that anything relies on.
-        unsafe { hypercall::mmu_update(&[MmuUpdate::entry(entry, table(mfn))]) }
+        unsafe { hypercall::mmu_update(&[MmuUpdate::entry(entry, table(mfn, level + 1))]) }
             .unwrap_or_else(|error| panic!("cannot add a table for {at:?}: {error}"));
     }
 
     /// Calls `found` with the frame of every table, top one included.
     pub(super) fn each(self, found: &mut dyn FnMut(Pfn)) {
         found(m2p::pfn_of(self.top()));
-        self.each_below(self.top, TOP_LEVEL, found);
+        self.each_below(self.top, 0, TOP_LEVEL, found);
     }
 
-    fn each_below(self, table: Virt, level: u32, found: &mut dyn FnMut(Pfn)) {
-        for index in 0..ENTRIES {
-            if level == TOP_LEVEL && XEN_SLOTS.contains(&index) {
+    /// `start` is the first address that `table` serves.
+    fn each_below(self, table: Virt, start: u64, level: u32, found: &mut dyn FnMut(Pfn)) {
+        let entries = if level == TOP_LEVEL {
+            width::TOP_ENTRIES
+        } else {
+            ENTRIES
+        };
+        for index in 0..entries {
+            let at = start | index << (PAGE_SHIFT + 9 * (level - 1));
+            if width::is_hypervisors(at) {
                 continue;
             }
             let entry = Self::read(table, index);
@@ -149,7 +155,7 @@ impl Tables {
             let pfn = m2p::pfn_of(Self::machine_frame(entry));
             found(pfn);
             if level > 2 {
-                self.each_below(memory::virt_of(pfn), level - 1, found);
+                self.each_below(memory::virt_of(pfn), at, level - 1, found);
             }
         }
     }

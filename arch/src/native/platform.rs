@@ -7,6 +7,7 @@ use super::hypercall;
 use super::m2p;
 use super::memory;
 use super::single::SingleCore;
+use super::width::{self, SPECIAL};
 use crate::abi::Width;
 use crate::abi::grant;
 use crate::abi::shared_info::{self, TimeInfo};
@@ -15,10 +16,7 @@ use crate::frames::{FrameSource, Frames, NoFrames};
 use crate::hypervisor::{Access, DomId, Errno, GrantRef, Hypervisor, Instant, Port};
 use crate::shared::SharedPage;
 
-/// Addresses for machine frames that are not in this domain's own numbering: shared info first, then the two rings,
-/// then grant table frames. The last gigabyte of the lower half, far above any direct map.
-const SPECIAL: u64 = 0x7FFF_C000_0000;
-/// Pages of the special area before the grant table's frames.
+/// Pages of the special area before the grant table's frames: shared info and the two rings.
 const SPECIAL_GRANTS: u64 = 3;
 /// Grant table frames that may be mapped: 16 times 512 entries serve fifteen connected disks.
 const MAX_GRANT_FRAMES: u32 = 16;
@@ -114,11 +112,6 @@ impl Platform {
     }
 }
 
-fn counter() -> u64 {
-    // SAFETY: `rdtsc` has no memory effects; Xen lets guests read the counter (or emulates it).
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
 #[repr(C)]
 struct AllocUnbound {
     dom: u16,
@@ -169,7 +162,7 @@ impl Hypervisor for Platform {
             let mut bytes = [0; 32];
             page.read(AT.time, &mut bytes);
             let time = TimeInfo::read(&bytes);
-            let now = time.at(counter());
+            let now = time.at(width::counter());
             page.barrier();
             // Xen writes this page only on the processor that runs this vCPU, so a retry always ends.
             if before & 1 == 0 && page.load(AT.time) == before {

@@ -3,7 +3,6 @@
 //! Nothing here returns to the interrupted code: an exception or a panic prints what and where on the guest's
 //! console and crashes the domain, so that the toolstack's `on_crash` decides what happens next.
 
-use core::arch::global_asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -11,42 +10,17 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::hypercall::{self, TrapInfo};
 use super::platform::Platform;
 use super::single::SingleCore;
+use super::width::{self, Fault};
 use crate::abi::console;
 use crate::hypervisor::{Hypervisor, Port};
 use crate::shared::SharedPage;
 
-/// Code segment of a 64-bit guest kernel (`FLAT_KERNEL_CS`).
-const KERNEL_CS: u16 = 0xe033;
 /// Vectors with handlers: the processor's exceptions.
-const VECTORS: usize = 20;
+pub(super) const VECTORS: usize = 20;
 
-// One stub per vector, 16 bytes apart; the common part knows the vector from the address that `call` pushed. Xen enters with rcx and r11 below the usual frame.
-// In: rsp -> rcx, r11, [error], rip, cs, rflags, rsp, ss. Out: rdi = vector, rsi = that frame; never returns.
-global_asm!(
-    ".section .text.trap, \"ax\", @progbits",
-    ".balign 16",
-    "trap_stubs:",
-    ".rept {vectors}",
-    "    .balign 16",
-    "    call trap_common",
-    ".endr",
-    "trap_common:",
-    "    pop rdi",
-    "    lea rax, [rip + trap_stubs]",
-    "    sub rdi, rax",
-    "    shr rdi, 4",
-    "    mov rsi, rsp",
-    "    and rsp, -16",
-    "    cld",
-    "    call {report}",
-    "    ud2",
-    vectors = const VECTORS,
-    report = sym report,
-);
-
-unsafe extern "C" {
-    #[link_name = "trap_stubs"]
-    static STUBS: u8;
+/// Whether the processor pushes an error code for `vector`.
+pub(super) fn has_error_code(vector: usize) -> bool {
+    matches!(vector, 8 | 10..=14 | 17)
 }
 
 static LAST_WORDS: SingleCore<Option<(SharedPage, Port)>> = SingleCore::new(None);
@@ -54,16 +28,15 @@ static LAST_WORDS: SingleCore<Option<(SharedPage, Port)>> = SingleCore::new(None
 /// Installs the handlers, and keeps a way to the console for whatever goes wrong. `page` is a second view of the ring.
 pub(super) fn start(page: SharedPage, port: Port) {
     *LAST_WORDS.get() = Some((page, port));
-    let stubs = (&raw const STUBS).addr();
     let mut table = [TrapInfo {
         vector: 0,
         flags: 0,
-        cs: KERNEL_CS,
+        cs: width::KERNEL_CS,
         address: 0,
     }; VECTORS + 1];
     for (vector, entry) in table.iter_mut().take(VECTORS).enumerate() {
         entry.vector = vector as u8;
-        entry.address = stubs + vector * 16;
+        entry.address = width::stubs() + vector * width::STUB_BYTES;
     }
     // SAFETY: the last entry's address is 0; the stubs above take Xen's frame and never return.
     let _ = unsafe { hypercall::set_trap_table(Some(&table)) };
@@ -76,17 +49,16 @@ pub(super) fn leave() {
     let _ = hypercall::clear_callbacks();
 }
 
-extern "C" fn report(vector: u64, frame: *const u64) -> ! {
-    let with_error = matches!(vector, 8 | 10..=14 | 17);
-    let first = if with_error { 3 } else { 2 };
-    let word = |index: usize| {
-        // SAFETY: the stub passes the frame that Xen pushed; indices stay below its length (5 words after `first`).
-        unsafe { frame.add(index).read() }
-    };
-    let error = if with_error { word(2) } else { 0 };
-    let (rip, rsp) = (word(first), word(first + 3));
+/// Reports an exception. `frame` is what the stub of `vector` makes of the stack.
+pub(super) extern "C" fn report(vector: usize, frame: *const usize) -> ! {
+    // SAFETY: only the stubs call this.
+    let Fault {
+        error,
+        instruction,
+        stack,
+    } = unsafe { Fault::read(vector, frame) };
     panic!(
-        "processor exception {vector} (error {error:#x}) at {rip:#x}, stack {rsp:#x}, last fault address {:#x}",
+        "processor exception {vector} (error {error:#x}) at {instruction:#x}, stack {stack:#x}, last fault address {:#x}",
         Platform::fault_address()
     );
 }
