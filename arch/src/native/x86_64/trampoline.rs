@@ -2,7 +2,7 @@
 
 use core::arch::{asm, global_asm};
 
-use crate::native::handoff::{DATA, OPS, STACK_AT, START_INFO, ENTRY, PAGE_ENTRY, STACK_TOP};
+use crate::native::handoff::{DATA, ENTRY, OPS, PAGE_ENTRY, STACK_AT, STACK_TOP, START_INFO};
 
 // In: rbx = where this page is mapped now; parameters at rbx + DATA. Uses no stack. Out: rsi = start_info, rsp = stack,
 // everything else 0. A refusal by Xen is a crash by `ud2`: the old console is out of reach by then.
