@@ -16,10 +16,6 @@ pub(crate) enum Width {
     /// x86_64.
     Bits64,
     /// i686 with PAE.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "32-bit guests run once xen-shim rows exist")
-    )]
     Bits32,
 }
 
@@ -27,7 +23,8 @@ pub(crate) enum Width {
 pub(crate) struct Variant {
     /// Also the text of its GUEST_VERSION note.
     pub(crate) name: &'static str,
-    width: Width,
+    /// For which processor mode.
+    pub(crate) width: Width,
     /// The VIRT_BASE note.
     virt_base: &'static str,
     /// Distance of the image from `virt_base` in bytes; its load address.
@@ -42,10 +39,7 @@ pub(crate) const LINUX: Variant = Variant {
     width: Width::Bits64,
     virt_base: "0xffffffff80000000",
     offset: "0x1000000",
-    notes: &[
-        "WITNESS_INIT_P2M=0x8000000000",
-        "WITNESS_MOD_START_PFN",
-    ],
+    notes: &["WITNESS_INIT_P2M=0x8000000000", "WITNESS_MOD_START_PFN"],
 };
 
 /// As Linux before 2013: everything in one mapping, and a hypercall page for the builder to fill.
@@ -66,11 +60,16 @@ pub(crate) const PLAIN: Variant = Variant {
     notes: &[],
 };
 
+/// Spoils what it then reports on, so that the witness's eyes can be tested.
+pub(crate) const VANDAL: Variant = Variant {
+    name: "vandal",
+    width: Width::Bits64,
+    virt_base: "0xffffffff80000000",
+    offset: "0x1000000",
+    notes: &["WITNESS_VANDAL"],
+};
+
 /// As 32-bit PAE Linux.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "32-bit guests run once xen-shim rows exist")
-)]
 pub(crate) const LINUX_32: Variant = Variant {
     name: "linux32",
     width: Width::Bits32,
@@ -84,7 +83,10 @@ pub(crate) const LINUX_32: Variant = Variant {
 /// # Errors
 /// When there is no `gcc`, or it refuses.
 pub(crate) fn witness(include: &Path, variant: &Variant, folder: &Path) -> Result<PathBuf> {
-    let source = workspace::root().join("tests").join("guests").join("witness");
+    let source = workspace::root()
+        .join("tests")
+        .join("guests")
+        .join("witness");
     let program = folder.join(format!("witness-{}", variant.name));
     std::fs::create_dir_all(folder)?;
     let gcc = find("gcc").context(|| "the witness guest needs gcc")?;
@@ -151,7 +153,7 @@ pub(crate) fn witness(include: &Path, variant: &Variant, folder: &Path) -> Resul
 /// # Errors
 /// When the bed lacks it.
 pub(crate) fn xen_headers(bed: &Bed) -> Result<PathBuf> {
-    let header = bed.file("/usr/include/xen/xen.h")?;
+    let header = bed.file("/include/xen/xen.h")?;
     header
         .ancestors()
         .nth(2)

@@ -7,6 +7,7 @@ mod bed;
 mod boot;
 mod checks;
 mod command;
+mod guests;
 mod image;
 mod problem;
 mod progress;

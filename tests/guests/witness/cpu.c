@@ -30,6 +30,10 @@ void trap(unsigned long vector, unsigned long *frame)
 #endif
     if (with_error >> vector & 1)
         error = *frame++;
+    if (!console_works()) {
+        set_trap_table(NULL);
+        asm volatile("ud2" : : "a"(vector), "d"(frame[0]), "c"(shared ? shared->vcpu_info[0].arch.cr2 : 0UL), "b"(error));
+    }
     note("exception %u error %x at %v, cr2 %x", vector, error, frame[0], shared ? shared->vcpu_info[0].arch.cr2 : 0UL);
     give_up("unexpected exception");
 }

@@ -8,7 +8,7 @@ const struct start_info *start;
 xen_pfn_t *p2m;
 unsigned long nr_pages;
 
-static uint64_t image_hash;
+static uint64_t image_hash, text_hash;
 static int bss_zero, tail_zero, odd_intact, stack_known, stack_zero, slack_zero;
 
 /* Before anything is written to .bss or mapped: the image, what follows it in its last page, the boot stack. */
@@ -48,8 +48,10 @@ static void report_image(void)
     say("image.rest_of_last_page=%s", tail_zero ? "zero" : "not zero");
     say("image.odd_segment=%s", odd_intact ? "intact" : "damaged");
     say("stack.place=%s", stack_known ? "behind the page tables" : "elsewhere");
-    say("stack.page=%s", stack_zero ? "zero" : "not zero");
-    say("slack.first_512k=%s", slack_zero ? "zero" : "not zero");
+    /* What the ABI leaves open: xl does not clear these pages either, so they hold whatever their frames held. */
+    note("boot stack page: %s", stack_zero ? "zero" : "not zero");
+    note("first 512 KiB behind it: %s", slack_zero ? "zero" : "not zero");
+    note("rest of the start_info page: %s", all_zero(start + 1, (const char *)start + PAGE) ? "zero" : "not zero");
 }
 
 static void report_start_info(unsigned long at)
@@ -84,7 +86,6 @@ static void report_start_info(unsigned long at)
     say("start_info.cmd_line_rest=%s", all_zero(text + n, text + MAX_GUEST_CMDLINE) ? "zero" : "not zero");
     say("start_info.first_p2m_pfn=%x", start->first_p2m_pfn);
     say("start_info.nr_p2m_frames=%u", start->nr_p2m_frames);
-    say("start_info.rest_of_page=%s", all_zero(start + 1, (const char *)at + PAGE) ? "zero" : "not zero");
     note("mfn: shared_info %x store %x console %x", start->shared_info / PAGE, UL(start->store_mfn),
          UL(start->console.domU.mfn));
 }
@@ -96,8 +97,12 @@ void witness(const struct start_info *info)
     int results[5];
     uint64_t hash;
 
+#ifdef WITNESS_VANDAL
+    bss_zero = 1; /* a byte that ought to be 0 */
+#endif
     memory_snapshot(info, results, &hash);
     image_hash = hash;
+    text_hash = fnv1a(FNV_START, image_start, (size_t)(text_end - image_start));
     bss_zero = results[0];
     tail_zero = results[1];
     odd_intact = results[2];
@@ -108,12 +113,17 @@ void witness(const struct start_info *info)
     p2m = (xen_pfn_t *)info->mfn_list;
 
     frames_start();
+    window_check();
     events_snapshot();
     traps_start();
     console_start(info->console.domU.mfn, info->console.domU.evtchn);
     store_start(info->store_mfn, info->store_evtchn);
+#ifdef WITNESS_VANDAL
+    vandalise();
+    events_snapshot();
+    store_start(info->store_mfn, info->store_evtchn);
+#endif
     slack_snapshot();
-    window_check();
 
     report_image();
     report_start_info(UL(info));
@@ -132,6 +142,8 @@ void witness(const struct start_info *info)
     report_store();
     report_timer();
     report_quiet_memory();
+    say("image.at_the_end=%s", fnv1a(FNV_START, image_start, (size_t)(text_end - image_start)) == text_hash
+        ? "unchanged" : "changed");
     report_store_leftovers();
     report_grant_versions();
     report_vcpu_info();

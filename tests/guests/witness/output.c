@@ -5,7 +5,7 @@
 #include "witness.h"
 
 static volatile struct xencons_interface *ring;
-static uint32_t console_port;
+static uint32_t console_port, unannounced;
 struct ring_snapshot console_at_entry;
 
 void console_start(unsigned long mfn, uint32_t port)
@@ -17,14 +17,21 @@ void console_start(unsigned long mfn, uint32_t port)
     console_at_entry = (struct ring_snapshot){ ring->in_cons, ring->in_prod, ring->out_cons, ring->out_prod };
 }
 
+int console_works(void)
+{
+    return ring != NULL;
+}
+
 static void notify(void)
 {
     struct evtchn_send send = { .port = console_port };
 
+    unannounced = 0;
     event_op(EVTCHNOP_send, &send);
 }
 
-/* Gives up on a reader that takes nothing for 30 seconds: then there is nobody to tell. */
+/* Announces half a ring at a time, because xenconsoled reads from a guest only so many times a second.
+ * Gives up on a reader that takes nothing for 30 seconds: then there is nobody to tell. */
 static void put(const char *text, size_t bytes)
 {
     unsigned waits = 0;
@@ -36,11 +43,12 @@ static void put(const char *text, size_t bytes)
         if (room > sizeof ring->out || ++waits > 300)
             give_up("console ring is not being read");
         memory_fence();
-        for (; room && bytes; room--, bytes--, waits = 0)
+        for (; room && bytes; room--, bytes--, unannounced++, waits = 0)
             ring->out[MASK_XENCONS_IDX(prod++, ring->out)] = *text++;
         memory_fence();
         ring->out_prod = prod;
-        notify();
+        if (bytes || unannounced >= sizeof ring->out / 2)
+            notify();
         if (bytes) {
             clear_pending(console_port);
             if (ring->out_prod - ring->out_cons == sizeof ring->out)
@@ -53,6 +61,7 @@ void console_drain(void)
 {
     unsigned waits;
 
+    notify();
     for (waits = 0; ring->out_cons != ring->out_prod && waits < 100; waits++) {
         clear_pending(console_port);
         if (ring->out_cons != ring->out_prod)
@@ -177,13 +186,17 @@ void note(const char *format, ...)
     va_end(args);
 }
 
-/* Ends the domain as crashed, so that the toolstack's log has it even if the console does not. */
+/* Ends the domain as crashed. Before there is a console the reason goes where Xen's log shows it: into registers. */
 void give_up(const char *why)
 {
     struct sched_shutdown crash = { .reason = SHUTDOWN_crash };
-    static int again;
+    static const char *first;
 
-    if (ring && !again++) {
+    if (!ring || first) {
+        set_trap_table(NULL);
+        asm volatile("ud2" : : "a"(why), "d"(__builtin_return_address(0)), "c"(first));
+    } else {
+        first = why;
         note("the witness gives up: %s", why);
         console_drain();
     }

@@ -13,6 +13,7 @@ static uint32_t features_at_entry, connection_at_entry, error_at_entry;
 static char payload[XENSTORE_PAYLOAD_MAX + 1];
 static uint32_t payload_len;
 static char domid[12];
+static char home[40]; /* the domain's own directory */
 
 void store_start(unsigned long mfn, uint32_t port)
 {
@@ -205,7 +206,7 @@ static const char *list(const char *path, struct names *names)
     return NULL;
 }
 
-static void report_permissions(const char *path)
+static void report_permissions(const char *path, const char *name)
 {
     const char *error = ask(XS_GET_PERMS, path, NULL);
     char text[400] = "";
@@ -216,31 +217,32 @@ static void report_permissions(const char *path)
         char letter[2] = { payload[at], 0 };
         append(text, sizeof text, " %s:%s", letter, same(payload + at + 1, domid) ? "(domid)" : payload + at + 1);
     }
-    say("permissions/%s=%s", path, error ? error : text + 1);
+    say("permissions/%s=%s", name, error ? error : text + 1);
 }
 
+/* Everything below `path`, an absolute path of which `home` is the start. */
 static void report_tree(const char *path, unsigned depth)
 {
     static struct names levels[DEPTH];
     static char value[2 * XENSTORE_PAYLOAD_MAX];
     char child[512];
     unsigned i;
-    const char *error;
+    const char *error, *name;
 
     error = list(path, &levels[depth]);
     if (error) {
-        say("store/%s=directory: %s", path, error);
+        say("store.directory=%s: %s", path + length(home), error);
         return;
     }
     for (i = 0; i < levels[depth].count; i++) {
         child[0] = 0;
-        append(child, sizeof child, path[0] ? "%s/" : "%s", path);
-        append(child, sizeof child, "%s", levels[depth].text + levels[depth].at[i]);
+        append(child, sizeof child, "%s/%s", path, levels[depth].text + levels[depth].at[i]);
+        name = child + length(home) + 1;
         error = ask(XS_READ, child, NULL);
         if (!error)
-            canonical(child, payload, value, sizeof value);
-        say("store/%s=%s%s", child, error ? "error " : "", error ? error : value);
-        report_permissions(child);
+            canonical(name, payload, value, sizeof value);
+        say("store/%s=%s%s", name, error ? "error " : "", error ? error : value);
+        report_permissions(child, name);
         if (depth + 1 < DEPTH)
             report_tree(child, depth + 1);
     }
@@ -309,7 +311,8 @@ void report_store(void)
     }
     if (!error)
         append(domid, sizeof domid, "%s", payload);
-    report_tree("", 0);
+    append(home, sizeof home, "/local/domain/%s", domid);
+    report_tree(home, 0);
     report_class("vbd");
     report_class("vif");
     report_class("vfb");
@@ -333,6 +336,11 @@ void report_store_leftovers(void)
     }
     say("store.unexpected_events=%u", UL(events_seen));
 
+    /* Transactions first: resetting watches ends them as well. */
+    for (i = 0; i < 64; i++)
+        if ((error = ask(XS_TRANSACTION_START, "", NULL)))
+            break;
+    say("store.transactions_until_quota=%u then %s", UL(i), error ? error : "no limit");
     for (i = 0; i < 1024; i++) {
         token[0] = 0;
         append(token, sizeof token, "w%u", UL(i));
@@ -342,9 +350,20 @@ void report_store_leftovers(void)
     say("store.watches_until_quota=%u then %s", UL(i), error ? error : "no limit");
     error = ask(XS_RESET_WATCHES, "", NULL);
     say("store.reset_watches=%s", error ? error : "ok");
-    error = NULL;
-    for (i = 0; i < 64; i++)
-        if ((error = ask(XS_TRANSACTION_START, "", NULL)))
-            break;
-    say("store.transactions_until_quota=%u then %s", UL(i), error ? error : "no limit");
 }
+
+#ifdef WITNESS_VANDAL
+/* See vandal.c: a watch, a transaction, a key, and a response nobody took. */
+void vandalise_store(void)
+{
+    static const char one[] = "control/platform-feature-xs_reset_watches"; /* reads as "1" */
+    struct xsd_sockmsg header = { XS_READ, next_id++, 0, sizeof one };
+
+    if (ask(XS_WATCH, "data", "vandal") || ask(XS_TRANSACTION_START, "", NULL) || ask(XS_MKDIR, "data/vandal", NULL)
+        || !put(&header, sizeof header) || !put(one, sizeof one))
+        note("the vandal failed: xenstore");
+    notify();
+    wait_for(responses_there);
+    sleep_ms(store_port, 200);
+}
+#endif

@@ -39,7 +39,7 @@ typedef uint64_t pte_t; /* long mode and PAE alike */
 #error "build with -DWITNESS_VIRT_BASE=..., see build table"
 #endif
 #define VIRT_BASE ((unsigned long)WITNESS_VIRT_BASE)
-extern char image_start[], data_end[], bss_start[], bss_end[], image_end[], odd_load_address[], odd_size[];
+extern char image_start[], text_end[], data_end[], bss_start[], bss_end[], image_end[], odd_load_address[], odd_size[];
 
 /* --- entry.S --- */
 #ifdef __x86_64__
@@ -65,6 +65,7 @@ int guarded(void (*probe)(void));
 /* --- output.c: the console ring --- */
 struct ring_snapshot { uint32_t a, b, c, d; };
 extern struct ring_snapshot console_at_entry;
+int console_works(void);
 void console_start(unsigned long mfn, uint32_t port);
 /* One report line: "WITNESS " + text + newline. Formats: %s, %u, %x (unsigned long), %l (uint64_t, hex),
  * %v (virtual address, relative to virt_base where that is possible), %d (long). */
@@ -133,6 +134,10 @@ void report_grant_versions(void);
 void store_start(unsigned long mfn, uint32_t port);
 void report_store(void);
 void report_store_leftovers(void);
+#ifdef WITNESS_VANDAL
+void vandalise(void);
+void vandalise_store(void);
+#endif
 void report_e820(void);
 void report_module(void);
 /* Sleeps, waking for `port` (0: for the time only). */

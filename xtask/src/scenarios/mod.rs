@@ -3,12 +3,13 @@
 mod direct;
 mod loader;
 pub(crate) mod media;
+mod witness;
 
 use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they are started.
 pub(crate) fn all() -> Vec<&'static Scenario> {
-    [direct::TABLE, loader::TABLE]
+    [direct::TABLE, loader::TABLE, witness::TABLE]
         .into_iter()
         .flatten()
         .collect()
