@@ -25,7 +25,7 @@ const XEN_MIB: u32 = 384;
 /// What a machine takes besides its guests, in MiB.
 pub(crate) const OVERHEAD_MIB: u32 = DOM0_MIB + XEN_MIB;
 /// How long Xen and dom0 may take to come up.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
+const BOOT_LIMIT: Duration = Duration::from_secs(240);
 
 /// What a machine should be like.
 pub(crate) struct Wish {
@@ -159,7 +159,10 @@ impl Drop for Machine {
         let mut child = locked(&self.child);
         let _ = child.kill();
         let _ = child.wait();
-        let _ = fs::remove_file(self.folder.join("dom0.cpio")); // large, and made anew by every run
+        // Large, and made anew by every run; logs stay.
+        let _ = fs::remove_file(self.folder.join("dom0.cpio"));
+        let _ = fs::remove_dir_all(self.share().join("device-model"));
+        let _ = fs::remove_dir_all(self.folder.join("images"));
     }
 }
 
