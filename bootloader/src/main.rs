@@ -23,13 +23,10 @@ use menu::{Options, Outcome, ShutdownRequest};
 
 use launch::Native;
 
-/// Entered by `arch` on the loader's own stack, with the heap ready.
-#[expect(
-    unsafe_code,
-    reason = "the one symbol that the entry code of arch links against"
-)]
-#[unsafe(no_mangle)]
-fn pv_grub_main(boot: BootInfo) -> ! {
+arch::main!(start);
+
+/// Entered on the loader's own stack, with the heap ready.
+fn start(boot: BootInfo) -> ! {
     shutdown(run(boot))
 }
 

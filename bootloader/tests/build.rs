@@ -131,7 +131,9 @@ impl<'a> Machine<'a> {
 
     fn word(&self, mfn: u64, index: u64) -> u64 {
         let at = index as usize * 8;
-        u64::from_le_bytes(self.bytes[&mfn][at..at + 8].try_into().unwrap())
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.bytes[&mfn][at..at + 8]);
+        u64::from_le_bytes(word)
     }
 }
 

@@ -51,6 +51,9 @@ const STEPS: &[Step] = &[
     ("clippy of the image", || {
         cargo(&[
             "clippy",
+            // The image's profile: without it a program without a standard library is refused.
+            "--profile",
+            "image",
             "--package",
             "bootloader",
             "--features",

@@ -179,3 +179,18 @@ impl Numbers {
         }
     }
 }
+
+/// Names the function that the entry code calls: `fn(BootInfo) -> !`.
+#[macro_export]
+macro_rules! main {
+    ($main:path) => {
+        #[expect(
+            unsafe_code,
+            reason = "the one symbol that the entry code links against"
+        )]
+        #[unsafe(no_mangle)]
+        fn pv_grub_main(boot: $crate::native::BootInfo) -> ! {
+            $main(boot)
+        }
+    };
+}

@@ -1,6 +1,6 @@
 //! Kernel images: from a file to a kernel that lies in its final memory.
 //!
-//! [`load`] takes ELF and bzImage files, wholly gzipped or not, whose kernel may be packed with any of the
+//! [`load()`] takes ELF and bzImage files, wholly gzipped or not, whose kernel may be packed with any of the
 //! formats of [`Codec`], and yields a [`Kernel`]: what the builder must know of it. It reads through
 //! [`Source`] and writes to memory that [`Memory`] gives it once. Everything here is safe code that works on
 //! the host as in the loader.
