@@ -5,11 +5,18 @@
 
 mod compare;
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use elf::ElfBytes;
+use elf::abi::PT_LOAD;
+use elf::endian::LittleEndian;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::guests::{self, LINUX, LINUX_32, OLD_LINUX, PLAIN, VANDAL, Variant, Width};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::scenario::{Outcome, Scenario, Stage};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Trouble};
@@ -17,12 +24,14 @@ use crate::xen::guest::{Config, Trouble};
 const TWO_MINUTES: Duration = Duration::from_secs(120);
 const FOUR_MINUTES: Duration = Duration::from_secs(240);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 /// Not a multiple of 2 MiB, so that the p2m list ends in the middle of a page.
 const MIB: u32 = 129;
 /// Given to the witness both ways; blanks and quotes must arrive as they are.
 const ARGUMENTS: &str = "console=hvc0  two-blanks quoted=\"a b\" last";
 /// Not a multiple of a page, so that the module's last page has a rest.
 const MODULE_BYTES: usize = 300_001;
+const PAGE: usize = 4096;
 
 const MENU: &str = "\
 default 0
@@ -50,6 +59,25 @@ title Witness
     initrd (hd0,0)/boot/module
 ";
 
+/// The kernel packed, and nothing beside it.
+const MENU_BARE: &str = "\
+default 0
+timeout 0
+title Witness
+    kernel (hd0,0)/boot/witness.gz ARGUMENTS
+";
+
+/// The entry is reached by keys, and its module comes from the second disk, which has no partitions.
+const MENU_OF_TWO_DISKS: &str = "\
+default 0
+timeout 200
+title Not this one
+    kernel (hd0,0)/boot/nowhere
+title Witness
+    kernel (hd0,0)/boot/witness ARGUMENTS
+    initrd (hd1)/boot/module
+";
+
 const MENU_OF_LOADER: &str = "\
 default 0
 timeout 0
@@ -72,6 +100,18 @@ struct Case<'a> {
     menu: &'a str,
     /// More lines for xl.cfg, the same for both boots.
     lines: &'a [&'a str],
+    /// The module's length in bytes.
+    module: Option<usize>,
+    disks: Disks,
+}
+
+/// What the guest has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Disks {
+    /// `xvda` with all files.
+    One,
+    /// And `xvdb` with the same files, but no partition table.
+    Two,
 }
 
 impl<'a> Case<'a> {
@@ -81,6 +121,8 @@ impl<'a> Case<'a> {
             mib: MIB,
             menu: MENU,
             lines: &[],
+            module: Some(MODULE_BYTES),
+            disks: Disks::One,
         }
     }
 }
@@ -119,6 +161,51 @@ pub(super) const TABLE: &[Scenario] = &[
                 mib: 2049,
                 lines: &["vcpus=2", "maxmem=2100"],
                 ..Case::of(&LINUX)
+            };
+            loaded(stage, &case)
+        },
+    },
+    Scenario {
+        name: "witness-p2m-edge",
+        limit: FIVE_MINUTES,
+        mib: 1024,
+        run: |stage| {
+            // 2 MiB of p2m list: exactly one table's worth.
+            let case = Case {
+                mib: 1024,
+                ..Case::of(&LINUX)
+            };
+            loaded(stage, &case)
+        },
+    },
+    Scenario {
+        name: "witness-layout-edge",
+        limit: TEN_MINUTES,
+        mib: MIB,
+        run: layout_edge,
+    },
+    Scenario {
+        name: "witness-bare",
+        limit: FIVE_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let case = Case {
+                menu: MENU_BARE,
+                module: None,
+                ..Case::of(&PLAIN)
+            };
+            loaded(stage, &case)
+        },
+    },
+    Scenario {
+        name: "witness-two-disks",
+        limit: FIVE_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let case = Case {
+                menu: MENU_OF_TWO_DISKS,
+                disks: Disks::Two,
+                ..Case::of(&OLD_LINUX)
             };
             loaded(stage, &case)
         },
@@ -167,17 +254,17 @@ pub(super) const TABLE: &[Scenario] = &[
     },
 ];
 
-/// A witness, its module and a disk with both, as dom0 sees them.
+/// A witness, its module and disks with both, as dom0 sees them.
 struct Props {
     kernel: String,
-    module: String,
-    device: String,
+    module: Option<String>,
+    devices: Vec<String>,
 }
 
 /// Bytes without any pattern that a shifted or swapped page would keep; never zero, so that trailing zeros are padding.
-fn module() -> Vec<u8> {
+fn module(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
-    (0..MODULE_BYTES)
+    (0..bytes)
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 24).max(1).to_le_bytes()[0]
@@ -185,29 +272,46 @@ fn module() -> Vec<u8> {
         .collect()
 }
 
-fn props(stage: &mut Stage, case: &Case<'_>) -> std::result::Result<Props, Trouble> {
+/// Builds the case's witness.
+fn build(stage: &Stage, case: &Case<'_>) -> std::result::Result<PathBuf, Trouble> {
     let include = guests::xen_headers(&stage.bed)?;
     // A compiler's complaint is no reason to try another machine.
-    let program = guests::witness(&include, case.variant, &stage.folder)
-        .map_err(|problem| Trouble::Guest(problem.to_string()))?;
-    let image = disk_of(stage, case, &program)?;
+    guests::witness(&include, case.variant, &stage.folder)
+        .map_err(|problem| Trouble::Guest(problem.to_string()))
+}
+
+fn props(stage: &mut Stage, case: &Case<'_>) -> std::result::Result<Props, Trouble> {
+    let program = build(stage, case)?;
+    let (disk, bare) = disks_of(stage, case, &program)?;
+    let mut devices = vec![stage.plug(&disk)?];
+    if case.disks == Disks::Two {
+        devices.push(stage.plug(&bare)?);
+    }
+    let module = match case.module {
+        Some(bytes) => Some(stage.share_bytes("module", &module(bytes))?),
+        None => None,
+    };
     Ok(Props {
         kernel: stage.share(&program)?,
-        module: stage.share_bytes("module", &module())?,
-        device: stage.plug(&image)?,
+        module,
+        devices,
     })
 }
 
-/// A disk with all that any of the menus names.
-fn disk_of(stage: &Stage, case: &Case<'_>, program: &Path) -> Result<DiskImage> {
-    let folder = stage.folder.join("disk");
+/// A disk with all that any of the menus names, with and without a partition table.
+fn disks_of(stage: &Stage, case: &Case<'_>, program: &Path) -> Result<(DiskImage, DiskImage)> {
+    let length = case.module.unwrap_or_default();
+    let folder = stage.folder.join(format!("disk-{length}"));
     let content = disk::fresh_folder(&folder.join("content"))?;
     let text = |menu: &str| menu.replace("ARGUMENTS", ARGUMENTS).into_bytes();
     let bytes = std::fs::read(program)?;
     let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&bytes)?;
     disk::put(&content, "boot/witness", program)?;
+    disk::put_text(&content, "boot/witness.gz", &packed.finish()?)?;
     disk::put_text(&content, "boot/half", half)?;
-    disk::put_text(&content, "boot/module", &module())?;
+    disk::put_text(&content, "boot/module", &module(length))?;
     disk::put(&content, "boot/pv-grub.gz", &stage.loader)?;
     disk::put_text(&content, "boot/grub/menu.lst", &text(case.menu))?;
     disk::put_text(&content, "boot/grub/second.lst", &text(MENU))?;
@@ -215,23 +319,36 @@ fn disk_of(stage: &Stage, case: &Case<'_>, program: &Path) -> Result<DiskImage> 
     let part = folder.join("part.img");
     // GRUB 2.06 cannot read what mke2fs of today makes, and the file system is not what these rows are about.
     disk::make_file_system(&stage.bed, FileSystem::Ext3, &content, 16, &part)?;
-    disk::join(Table::Mbr, &[part], 512, &folder.join("disk.img"))
+    let whole = disk::join(
+        Table::Mbr,
+        std::slice::from_ref(&part),
+        512,
+        &folder.join("disk.img"),
+    )?;
+    Ok((whole, DiskImage::new(&part)))
 }
 
-/// Boots one guest and returns all it wrote.
+/// Boots one guest, typing `keys` at its menu if there are any, and returns all it wrote.
 fn report(
     stage: &mut Stage,
     case: &Case<'_>,
     props: &Props,
     config: Config,
+    keys: Option<&[u8]>,
 ) -> std::result::Result<String, Trouble> {
-    let config = case
+    let mut config = case
         .lines
         .iter()
         .fold(config, |config, line| config.line(line))
-        .disk(&format!("vdev=xvda,access=rw,target={}", props.device))
         .interface(9);
+    for (name, device) in ["xvda", "xvdb"].iter().zip(&props.devices) {
+        config = config.disk(&format!("vdev={name},access=rw,target={device}"));
+    }
     let mut guest = stage.start(&config)?;
+    if let Some(keys) = keys {
+        guest.expect("Not this one", TWO_MINUTES)?;
+        guest.type_keys(keys)?;
+    }
     guest.expect("WITNESS done", FOUR_MINUTES)?;
     let reason = guest.wait_gone(TWO_MINUTES)?;
     if reason != 0 {
@@ -247,15 +364,20 @@ fn by_xl(
     case: &Case<'_>,
     props: &Props,
 ) -> std::result::Result<String, Trouble> {
-    let config = Config::new(&props.kernel, case.mib)
-        .ramdisk(&props.module)
-        .extra(ARGUMENTS);
-    let report = report(stage, case, props, config)?;
+    let mut config = Config::new(&props.kernel, case.mib).extra(ARGUMENTS);
+    if let Some(module) = &props.module {
+        config = config.ramdisk(module);
+    }
+    let report = report(stage, case, props, config, None)?;
     let of_width = match case.variant.width {
         Width::Bits64 => compare::FACTS_64,
         Width::Bits32 => compare::FACTS_32,
     };
-    for facts in [compare::FACTS, of_width] {
+    let of_module = match case.module {
+        Some(_) => compare::FACTS_MODULE,
+        None => &["module=none, mod_start 0x0"],
+    };
+    for facts in [compare::FACTS, of_width, of_module] {
         accept(
             &compare::missing_lines(&report, facts),
             "a boot by xl is not as known",
@@ -278,19 +400,55 @@ fn loaded(stage: &mut Stage, case: &Case<'_>) -> Outcome {
     let direct = by_xl(stage, case, &props)?;
     let loader = stage.share(&stage.loader.clone())?;
     let config = Config::new(&loader, case.mib).extra("(hd0,0)/boot/grub/menu.lst");
-    let loaded = report(stage, case, &props, config)?;
+    // Down, then Enter.
+    let keys: Option<&[u8]> = (case.disks == Disks::Two).then_some(b"\x1b[B\r");
+    let loaded = report(stage, case, &props, config, keys)?;
     accept(
         &compare::compare(&direct, &loaded),
         "the loader hands over something else than xl",
     )
 }
 
+/// The mapping ends on 4 MiB and grows by as much when the module needs one page more: on both sides of that step the
+/// loader must come to xl's result.
+fn layout_edge(stage: &mut Stage) -> Outcome {
+    let case = Case::of(&PLAIN);
+    let program = std::fs::read(build(stage, &case)?).map_err(Problem::from)?;
+    let image = ElfBytes::<LittleEndian>::minimal_parse(&program)
+        .map_err(|error| Trouble::Guest(error.to_string()))?;
+    let end = image
+        .segments()
+        .into_iter()
+        .flatten()
+        .filter(|segment| segment.p_type == PT_LOAD)
+        .map(|segment| segment.p_paddr + segment.p_memsz)
+        .max()
+        .unwrap_or_default();
+    let image_pages = usize::try_from(end).unwrap_or_default().div_ceil(PAGE);
+    let list_pages = (MIB as usize * 256 * 8).div_ceil(PAGE);
+    // Behind the module: the list, start_info and two rings, five tables, the stack, and 512 KiB.
+    let others = image_pages + list_pages + 3 + 5 + 1 + 128;
+    let last_that_fits = 1024_usize.saturating_sub(others);
+    for pages in last_that_fits.saturating_sub(1)..=last_that_fits + 1 {
+        let case = Case {
+            module: Some(pages * PAGE),
+            ..Case::of(&PLAIN)
+        };
+        let ends = loaded(stage, &case);
+        ends.map_err(|trouble| match trouble {
+            Trouble::Guest(why) => Trouble::Guest(format!("with {pages} pages: {why}")),
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
 /// A witness that spoils things first reports each of them.
 fn sees_faults(stage: &mut Stage) -> Outcome {
     let case = Case::of(&VANDAL);
     let props = props(stage, &case)?;
-    let config = Config::new(&props.kernel, case.mib).ramdisk(&props.module);
-    let spoilt = report(stage, &case, &props, config)?;
+    let config = Config::new(&props.kernel, case.mib);
+    let spoilt = report(stage, &case, &props, config, None)?;
     accept(
         &compare::missing_lines(&spoilt, VANDALISM),
         "the witness overlooks",
@@ -341,7 +499,7 @@ fn sees_grub2(stage: &mut Stage) -> Outcome {
     let props = props(stage, &case)?;
     let direct = by_xl(stage, &case, &props)?;
     let grub = stage.share(&stage.bed.file("/grub-x86_64-xen.bin")?)?;
-    let loaded = report(stage, &case, &props, Config::new(&grub, case.mib))?;
+    let loaded = report(stage, &case, &props, Config::new(&grub, case.mib), None)?;
     let seen: Vec<String> = compare::compare(&direct, &loaded)
         .iter()
         .map(ToString::to_string)
