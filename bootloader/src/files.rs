@@ -138,9 +138,10 @@ impl Blob {
         self.len == 0
     }
 
-    /// The frames, in order.
+    /// The frames, in order; what follows the last byte in its frame is zero.
     #[must_use]
-    pub fn into_runs(self) -> Vec<Frames> {
+    pub fn into_runs(mut self) -> Vec<Frames> {
+        self.spare().fill(0);
         self.runs
     }
 
@@ -256,5 +257,72 @@ impl Blob {
             (Err(error), None) => Err(image_failure(&error)),
             (Ok(_), None) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arch::fake::frames::FakeFrames;
+
+    struct Bytes(Vec<u8>);
+
+    impl File for Bytes {
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), fs::FsError> {
+            let at = offset as usize;
+            out.copy_from_slice(&self.0[at..at + out.len()]);
+            Ok(())
+        }
+
+        fn prefetch(&self, _offset: u64, _len: u64) {}
+    }
+
+    fn contents(blob: Blob) -> Vec<u8> {
+        let len = blob.len();
+        let mut bytes: Vec<u8> = blob
+            .into_runs()
+            .iter()
+            .flat_map(|run| run.iter().copied())
+            .collect();
+        assert_eq!(bytes.len() % PAGE_BYTES, 0);
+        let rest = bytes.split_off(len as usize);
+        assert!(rest.iter().all(|&byte| byte == 0), "the last frame's rest");
+        bytes
+    }
+
+    #[test]
+    fn files_follow_each_other_aligned_and_the_rest_is_zero() {
+        let frames = FakeFrames::new(64, 0, None);
+        let mut blob = Blob::default();
+        blob.append_file(&frames, &Bytes(vec![1; 5001])).unwrap();
+        blob.align(&frames, 4).unwrap();
+        blob.append_file(&frames, &Bytes(vec![2; 9000])).unwrap();
+        blob.align(&frames, 4).unwrap();
+        blob.append_file(&frames, &Bytes(vec![3; 2])).unwrap();
+        let expected = [vec![1; 5001], vec![0; 3], vec![2; 9000], vec![3; 2]].concat();
+        assert_eq!(contents(blob), expected);
+    }
+
+    #[test]
+    fn too_little_memory_is_an_error() {
+        let frames = FakeFrames::new(4, 0, None);
+        let mut blob = Blob::default();
+        let failure = blob
+            .append_file(&frames, &Bytes(vec![1; 5 * PAGE_BYTES]))
+            .unwrap_err();
+        assert_eq!(failure.code, Code::WONT_FIT);
+    }
+
+    #[test]
+    fn a_longer_menu_than_the_limit_is_refused() {
+        assert_eq!(
+            read_unpacked(&Bytes(vec![1; 11]), 10).unwrap_err().code,
+            Code::WONT_FIT
+        );
+        assert_eq!(read_unpacked(&Bytes(vec![1; 10]), 10).unwrap(), [1; 10]);
     }
 }

@@ -33,9 +33,9 @@ impl FakeFrames {
     const TOP_MFN: u64 = 0x10_0000_0000;
 }
 
-/// Page-aligned zeroes for ever.
+/// Page-aligned rubbish for ever: frames are not zero when they are given out.
 fn leak(count: usize) -> NonNull<u8> {
-    let bytes = Box::leak(vec![0_u8; (count + 1) * PAGE_BYTES].into_boxed_slice());
+    let bytes = Box::leak(vec![0xa5_u8; (count + 1) * PAGE_BYTES].into_boxed_slice());
     let offset = bytes.as_ptr().align_offset(PAGE_BYTES);
     NonNull::from(&mut bytes[offset]).cast()
 }
