@@ -48,21 +48,7 @@ const STEPS: &[Step] = &[
             "warnings",
         ])
     }),
-    ("clippy of the image", || {
-        cargo(&[
-            "clippy",
-            // The image's profile: without it a program without a standard library is refused.
-            "--profile",
-            "image",
-            "--package",
-            "bootloader",
-            "--features",
-            "image",
-            "--",
-            "-D",
-            "warnings",
-        ])
-    }),
+    ("clippy of the image", || image::clippy(Target::X86_64)),
     ("house rules", rooms::check),
     ("licences and sources of dependencies", deny),
     ("Xen's interface", abi::check_here),

@@ -67,10 +67,9 @@ impl Target {
         }
     }
 
-    /// What cargo is told.
+    /// What cargo is told after its command's name.
     pub(crate) fn cargo_args(self) -> Vec<String> {
         let words = [
-            "build",
             "--locked",
             "--profile",
             "image",
@@ -78,15 +77,12 @@ impl Target {
             "bootloader",
             "--bin",
             "pv-grub",
+            "--features",
+            "image",
+            "--target",
+            self.triple(),
         ];
-        let mut arguments: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        arguments.extend([
-            "--features".to_owned(),
-            "image".to_owned(),
-            "--target".to_owned(),
-            self.triple().to_owned(),
-        ]);
-        arguments
+        words.iter().map(|word| (*word).to_owned()).collect()
     }
 
     /// What rustc is told, for a build of the workspace at `root`.
@@ -166,11 +162,8 @@ impl Image {
     }
 }
 
-/// Compiles the workspace at `root` and returns the ELF file, built in `target_folder`.
-///
-/// # Errors
-/// When it does not compile.
-pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Result<PathBuf> {
+/// cargo's command `action` on the image, for the workspace at `root`.
+fn cargo(action: &str, target: Target, root: &Path, target_folder: &Path) -> Result<Command> {
     if !root.join("linker.ld").exists() {
         return Err(Problem::new(format!(
             "there is no linker.ld in {}",
@@ -180,16 +173,34 @@ pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Resu
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root)
-        .args(target.cargo_args())
-        .arg("--target-dir")
-        .arg(target_folder);
+        .arg(action)
+        .args(target.cargo_args());
+    cargo.arg("--target-dir").arg(target_folder);
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
         target.rustflags(root)?.join("\x1f"),
     );
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
-    run(&mut cargo)?;
+    Ok(cargo)
+}
+
+/// Compiles the workspace at `root` and returns the ELF file, built in `target_folder`.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Result<PathBuf> {
+    run(&mut cargo("build", target, root, target_folder)?)?;
     Ok(target_folder.join(target.artifact()))
+}
+
+/// Runs clippy on what only the image holds.
+///
+/// # Errors
+/// When clippy has anything to say.
+pub(crate) fn clippy(target: Target) -> Result<()> {
+    let root = workspace::root();
+    let folder = root.join("target").join("image");
+    run(cargo("clippy", target, &root, &folder)?.args(["--", "-D", "warnings"]))
 }
 
 /// Builds one width into `dist/` and prints the sizes.
