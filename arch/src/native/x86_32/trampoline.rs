@@ -22,7 +22,9 @@ global_asm!(
     "    jnz trampoline_failed",
     // Go on there.
     "    mov ebp, [ebp + {stack_at}]",
-    "    lea eax, [ebp + trampoline_there - trampoline_start]",
+    "    mov eax, offset trampoline_there",
+    "    sub eax, offset trampoline_start",
+    "    add eax, ebp",
     "    jmp eax",
     "trampoline_there:",
     // NEW_BASEPTR, then UNPIN of the old top: one mmuext_op of two operations for DOMID_SELF.
