@@ -63,8 +63,14 @@ const STEPS: &[Step] = &[
         .env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("image", || image::build(Target::X86_64)?.check_sizes()),
+    ("32-bit image", || {
+        image::build(Target::X86_32)?.check_sizes()
+    }),
     ("image is reproducible", || {
         image::check_reproducible(Target::X86_64)
+    }),
+    ("32-bit image is reproducible", || {
+        image::check_reproducible(Target::X86_32)
     }),
 ];
 

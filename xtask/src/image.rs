@@ -1,4 +1,4 @@
-//! Builds the boot image: one [`Target`] per width, the same bytes in whatever folder it is built.
+//! Builds the boot images: one [`Target`] per width, the same bytes in whatever folder it is built.
 
 use std::fs;
 use std::io::Write;
@@ -10,8 +10,9 @@ use elf::abi::PT_LOAD;
 use elf::endian::LittleEndian;
 use flate2::{Compression, GzBuilder};
 
-use crate::command::{run, text};
+use crate::command::run;
 use crate::problem::{Context, Problem, Result};
+use crate::toolchain::Toolchain;
 use crate::workspace;
 
 /// The most that the gzipped image may measure, in bytes.
@@ -25,6 +26,9 @@ pub(crate) enum Target {
     /// 64-bit PV guests.
     #[value(name = "x86_64")]
     X86_64,
+    /// 32-bit PV guests with PAE.
+    #[value(name = "x86_32")]
+    X86_32,
 }
 
 /// Which of rustc's targets makes the image.
@@ -38,12 +42,13 @@ enum Flavour {
 
 impl Target {
     /// All widths, in the order in which they are built.
-    pub(crate) const ALL: &[Target] = &[Target::X86_64];
+    pub(crate) const ALL: &[Target] = &[Target::X86_64, Target::X86_32];
 
     /// The width's name in file names.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Target::X86_64 => "x86_64",
+            Target::X86_32 => "x86_32",
         }
     }
 
@@ -52,18 +57,37 @@ impl Target {
         match (self, self.flavour()) {
             (Target::X86_64, Flavour::Bare) => "x86_64-unknown-none",
             (Target::X86_64, Flavour::Hosted) => "x86_64-unknown-linux-gnu",
+            (Target::X86_32, _) => "i686-unknown-linux-gnu",
         }
     }
 
     fn flavour(self) -> Flavour {
-        let bare = match self {
-            Target::X86_64 => "x86_64-unknown-none",
-        };
-        let library =
-            text(Command::new("rustc").args(["--print", "target-libdir", "--target", bare]));
-        match library {
-            Ok(folder) if Path::new(folder.trim()).exists() => Flavour::Bare,
-            _ => Flavour::Hosted,
+        // There is no bare-metal target of 32 bits.
+        let bare = "x86_64-unknown-none";
+        if self == Target::X86_64 && Toolchain::own().has_library(bare) {
+            Flavour::Bare
+        } else {
+            Flavour::Hosted
+        }
+    }
+
+    /// The Rust that compiles for this width.
+    ///
+    /// # Errors
+    /// When there is none and none can be had.
+    pub(crate) fn toolchain(self) -> Result<Toolchain> {
+        match self {
+            Target::X86_64 => Ok(Toolchain::own()),
+            Target::X86_32 => Toolchain::with_library(self.triple()),
+        }
+    }
+
+    /// Where the image is linked to run: clear of where kernels live, below 2 GiB, and with as many addresses above
+    /// it as 32 bits allow.
+    fn virt_base(self) -> u64 {
+        match self {
+            Target::X86_64 => 0x4000_0000,
+            Target::X86_32 => 0x1000_0000,
         }
     }
 
@@ -89,23 +113,26 @@ impl Target {
     ///
     /// # Errors
     /// When rustc cannot be asked where it lives.
-    pub(crate) fn rustflags(self, root: &Path) -> Result<Vec<String>> {
-        let sysroot = text(Command::new("rustc").args(["--print", "sysroot"]))?;
+    pub(crate) fn rustflags(self, root: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
+        let sysroot = toolchain.sysroot()?;
         let cargo_home = std::env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cargo")))
             .unwrap_or_default();
         // The order matters: rustc takes the last that fits.
         let mut flags = vec![
-            format!("--remap-path-prefix={}=/rust", sysroot.trim()),
+            format!("--remap-path-prefix={}=/rust", sysroot.display()),
             format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
             format!("--remap-path-prefix={}=/pv-grub", root.display()),
         ];
         let mut codegen = vec!["relocation-model=static".to_owned()];
         // The linker runs in the workspace's root, so the script needs no path that could differ between builds.
         match self.flavour() {
-            Flavour::Bare => codegen
-                .extend(["link-arg=-Tlinker.ld", "link-arg=--build-id=none"].map(str::to_owned)),
+            Flavour::Bare => codegen.extend([
+                "link-arg=-Tlinker.ld".to_owned(),
+                "link-arg=--build-id=none".to_owned(),
+                format!("link-arg=--defsym=__virt_base={:#x}", self.virt_base()),
+            ]),
             Flavour::Hosted => {
                 let link = [
                     "-nostartfiles",
@@ -116,6 +143,8 @@ impl Target {
                     "-Wl,--build-id=none",
                 ];
                 codegen.extend(link.iter().map(|l| format!("link-arg={l}")));
+                let base = self.virt_base();
+                codegen.push(format!("link-arg=-Wl,--defsym=__virt_base={base:#x}"));
             }
         }
         for option in codegen {
@@ -170,15 +199,18 @@ fn cargo(action: &str, target: Target, root: &Path, target_folder: &Path) -> Res
             root.display()
         )));
     }
-    let mut cargo = Command::new("cargo");
+    let toolchain = target.toolchain()?;
+    let mut cargo = toolchain.cargo();
     cargo
         .current_dir(root)
         .arg(action)
-        .args(target.cargo_args());
-    cargo.arg("--target-dir").arg(target_folder);
+        .args(target.cargo_args())
+        .args(toolchain.library_args("core,alloc"))
+        .arg("--target-dir")
+        .arg(target_folder);
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
-        target.rustflags(root)?.join("\x1f"),
+        target.rustflags(root, &toolchain)?.join("\x1f"),
     );
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
     Ok(cargo)

@@ -15,6 +15,7 @@ mod rooms;
 mod scenario;
 mod scenarios;
 mod terminal;
+mod toolchain;
 mod workspace;
 mod xen;
 
@@ -40,9 +41,9 @@ struct Arguments {
 enum Action {
     /// Build the image into dist/
     Build {
-        /// The width of guest
+        /// The width of guest [default: XEN_TARGET_ARCH, else x86_64]
         #[arg(long, value_enum)]
-        arch: Option<Target>,
+        arch: Option<Width>,
     },
     /// Boot a guest under Xen, by default from a sample disk through a freshly built image
     Boot(boot::Options),
@@ -70,6 +71,43 @@ enum Action {
     Bed,
 }
 
+/// What `--arch` takes: one width or both.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Width {
+    /// 64-bit PV guests
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 32-bit PV guests with PAE
+    #[value(name = "x86_32")]
+    X86_32,
+    /// Both
+    All,
+}
+
+impl Width {
+    /// What is wished for, or else what the environment says, as it does to Xen's own makefiles.
+    fn or_environment(wish: Option<Self>) -> Result<Self> {
+        if let Some(width) = wish {
+            return Ok(width);
+        }
+        match std::env::var("XEN_TARGET_ARCH").as_deref() {
+            Err(_) | Ok("" | "x86_64") => Ok(Width::X86_64),
+            Ok("x86_32") => Ok(Width::X86_32),
+            Ok(other) => Err(problem::Problem::new(format!(
+                "XEN_TARGET_ARCH is {other}; pv-grub is built for x86_64 and x86_32"
+            ))),
+        }
+    }
+
+    fn targets(self) -> &'static [Target] {
+        match self {
+            Width::X86_64 => &[Target::X86_64],
+            Width::X86_32 => &[Target::X86_32],
+            Width::All => Target::ALL,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match act(Arguments::parse().action) {
         Ok(code) => code,
@@ -83,7 +121,7 @@ fn main() -> ExitCode {
 fn act(action: Action) -> Result<ExitCode> {
     match action {
         Action::Build { arch } => {
-            for target in Target::ALL.iter().filter(|t| arch.is_none_or(|a| a == **t)) {
+            for target in Width::or_environment(arch)?.targets() {
                 image::build(*target)?;
             }
         }

@@ -21,6 +21,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub(crate) struct Apt {
     config: PathBuf,
     suite: String,
+    security: bool,
     updated: std::cell::Cell<bool>,
 }
 
@@ -49,8 +50,19 @@ impl Apt {
         Ok(Apt {
             config,
             suite: suite.to_owned(),
+            security: false,
             updated: std::cell::Cell::new(false),
         })
+    }
+
+    /// As [`Apt::new`], with the release's security archive as well.
+    ///
+    /// # Errors
+    /// As [`Apt::new`].
+    pub(crate) fn with_security(folder: &Path, suite: &str) -> Result<Self> {
+        let mut apt = Self::new(folder, suite)?;
+        apt.security = true;
+        Ok(apt)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -71,10 +83,15 @@ impl Apt {
             String::new()
         };
         let sources = self.config.with_file_name("sources.list");
-        fs::write(
-            &sources,
-            format!("deb {keys}{mirror} {} main\n", self.suite),
-        )?;
+        let mut lines = format!("deb {keys}{mirror} {} main\n", self.suite);
+        if self.security {
+            let archive = security_mirror(&mirror);
+            lines.push_str(&format!(
+                "deb {keys}{archive} {}-security main\n",
+                self.suite
+            ));
+        }
+        fs::write(&sources, lines)?;
         println!("bed: asking apt for the packages of Debian {}", self.suite);
         // apt-get update ends with 0 when lists could not be had, unless told that every error counts.
         output(self.command("apt-get").args([
@@ -251,6 +268,13 @@ fn mirror() -> Result<String> {
         .context(|| "apt on this machine names no Debian mirror; set PV_GRUB_MIRROR to one")
 }
 
+/// Where the security archive is, given the mirror of the releases: beside it, as on Debian's own servers.
+fn security_mirror(mirror: &str) -> String {
+    let base = mirror.trim_end_matches('/');
+    let parent = base.strip_suffix("/debian").unwrap_or(base);
+    format!("{parent}/debian-security/")
+}
+
 /// Picks from lines of `URI release component`: the release itself, else any component `main`.
 fn pick_mirror(listed: &str, codename: &str) -> Option<String> {
     let parsed: Vec<[&str; 3]> = listed
@@ -274,5 +298,9 @@ mod tests {
         assert_eq!(pick_mirror(listed, "bookworm").as_deref(), Some("u:/deb"));
         assert_eq!(pick_mirror(listed, "trixie").as_deref(), Some("u:/sec"));
         assert_eq!(pick_mirror("", "trixie"), None);
+        assert_eq!(
+            security_mirror("http://m/debian/"),
+            "http://m/debian-security/"
+        );
     }
 }

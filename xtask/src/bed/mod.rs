@@ -8,6 +8,7 @@ mod cache;
 mod modules;
 mod needed;
 mod products;
+mod rust;
 mod tools;
 
 pub(crate) use cache::sha256;
@@ -15,3 +16,4 @@ pub(crate) use modules::KernelModules;
 pub(crate) use needed::with_libraries;
 pub(crate) use products::Bed;
 pub(crate) use products::Kernel;
+pub(crate) use rust::{debian_rust, is_rust_cached};

@@ -122,7 +122,7 @@ fn file_ending(root: &Path, ending: &str) -> Result<PathBuf> {
 }
 
 /// Unpacks one package below `into`; `only` may restrict it to some paths (patterns of tar).
-fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
+pub(super) fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
     if only.is_empty() {
         output(Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
         return Ok(());

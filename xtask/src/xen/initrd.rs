@@ -116,6 +116,11 @@ pub(crate) fn initrd(bed: &Bed) -> Result<Vec<u8>> {
             .as_bytes(),
     );
 
+    // Where libxl looks for what `pvshim=1` starts: 32-bit PV guests run under it.
+    if let (Ok(shim), Some(base)) = (bed.file("/boot/xen-shim"), Path::new(&inside).parent()) {
+        let at = base.join("boot/xen-shim");
+        cpio.file(&at.to_string_lossy(), 0o644, &read(&shim)?);
+    }
     cpio.file("usr/libexec/xen-qemu-system-i386", 0o755, DEVICE_MODEL);
     cpio.file("usr/share/qemu/keymaps/en-us", 0o644, b""); // it insists on one
     let busybox = bed.file("bin/busybox")?;
