@@ -21,6 +21,9 @@ use super::{ImageError, Width};
 /// Notes and the section headers are small; more than this in all is not read.
 const MAX_TABLE_BYTES: u64 = 1 << 20;
 
+/// Bytes by which the last note may exceed its segment.
+const OVERHANG: usize = 64;
+
 /// Features a kernel may require: those a PV guest has. Of the known ones `auto_translated_physmap`,
 /// `supervisor_mode_kernel` and `dom0` are left out. Linux requires `writable_page_tables`, which every
 /// Xen claims in its own way of emulation.
@@ -118,7 +121,11 @@ impl Notes {
     /// Takes Xen's notes out of `data` and says how many there were.
     fn take_all(&mut self, data: &[u8]) -> usize {
         // Whatever p_align says, notes are laid out to multiples of four.
-        let notes = NoteIterator::new(LittleEndian, Class::ELF32, 4, data);
+        // The last one may claim more than the segment holds, as that of GRUB's own 32-bit image does: Xen minds that no
+        // more than it minds the zeroes that this adds.
+        let mut data = data.to_vec();
+        data.resize(data.len() + OVERHANG, 0);
+        let notes = NoteIterator::new(LittleEndian, Class::ELF32, 4, &data);
         let mut count = 0;
         for note in notes {
             if let Note::Unknown(note) = note
@@ -143,7 +150,7 @@ impl Notes {
             6 => self.guest_os = Some(text(value)),
             7 => self.guest_version = Some(text(value)),
             8 => self.loader = Some(text(value)),
-            9 => self.pae = Some(pae(&text(value))),
+            9 => self.pae = Some(pae_note(&text(value))),
             10 => self.features = Some(text(value)),
             11 => self.bsd_symtab = text(value) == "yes",
             12 => self.hv_start_low = number(value),
@@ -256,9 +263,20 @@ fn written_number(text: &str) -> Option<u64> {
     }
 }
 
+/// The note's values: whoever has notes at all can have its top table anywhere.
+fn pae_note(value: &str) -> Pae {
+    if value.contains("bimodal") {
+        Pae::Bimodal
+    } else if value.starts_with("yes") {
+        Pae::ExtendedCr3
+    } else {
+        Pae::No
+    }
+}
+
+/// The older string's values.
 fn pae(value: &str) -> Pae {
     match value {
-        "yes" => Pae::Yes,
         "bimodal" => Pae::Bimodal,
         _ if value.starts_with("yes[extended-cr3]") => Pae::ExtendedCr3,
         _ if value.starts_with("yes") => Pae::Yes,

@@ -291,7 +291,10 @@ fn a_32_bit_kernel_for_a_32_bit_loader() {
     let file = elf.write();
     let kernel = load(&Bytes::new(&file), Width::Bits32, &mut pages).unwrap();
     assert!(pages.bytes == elf.expected_memory());
-    assert_eq!((kernel.entry, kernel.pae), (BASE + 0x100_0000, Pae::Yes));
+    assert_eq!(
+        (kernel.entry, kernel.pae),
+        (BASE + 0x100_0000, Pae::ExtendedCr3)
+    );
     assert_eq!(kernel.hv_start_low, Some(0xf580_0000));
 }
 

@@ -3,13 +3,14 @@
 mod direct;
 mod loader;
 pub(crate) mod media;
+mod wide32;
 mod witness;
 
 use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they are started.
 pub(crate) fn all() -> Vec<&'static Scenario> {
-    [direct::TABLE, loader::TABLE, witness::TABLE]
+    [direct::TABLE, loader::TABLE, wide32::TABLE, witness::TABLE]
         .into_iter()
         .flatten()
         .collect()
