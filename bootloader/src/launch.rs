@@ -7,7 +7,7 @@ use core::fmt::Write;
 use core::time::Duration;
 
 use arch::native::{HandOff, Platform, hand_off, live_tables, peak_frames};
-use arch::{FrameSource, Hypervisor, Pfn, Virt};
+use arch::{FrameSource, Hypervisor, Instant, Pfn, Virt};
 use bootloader::build::Image;
 use bootloader::console::Console;
 use bootloader::disks::Disks;
@@ -31,6 +31,8 @@ pub(crate) struct Native {
     pub(crate) console: Rc<Console>,
     pub(crate) store: Rc<Store>,
     pub(crate) disks: Rc<Disks>,
+    /// When the loader was entered.
+    pub(crate) started: Instant,
 }
 
 impl Launcher for Native {
@@ -47,6 +49,7 @@ impl Launcher for Native {
             entry,
             rest: _kept,
         } = image;
+        let kept = plan.frames();
         let jump = HandOff {
             tables,
             stack,
@@ -81,8 +84,10 @@ impl Launcher for Native {
         }
         let _ = writeln!(
             out,
-            "   [loader used {} KiB beside what it found]",
-            peak_frames() * 4
+            "   [image of {} KiB; the loader used {} KiB more; {} ms after its start]",
+            kept * 4,
+            peak_frames().saturating_sub(kept) * 4,
+            self.platform.now().since(self.started).as_millis()
         );
         // Nobody may be reading the console: that must not keep the kernel from starting.
         let _ = self.console.drain(deadline);

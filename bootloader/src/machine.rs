@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use arch::abi::Width;
 use arch::abi::start_info::{CMD_LINE_BYTES, StartInfo};
 use arch::addr::PAGE_BYTES;
-use arch::{FrameSource, Frames, Pfn, Virt};
+use arch::{FrameSource, Frames, Hypervisor, Instant, Pfn, Virt};
 use fs::{DeviceName, File, FileSystem};
 use menu::{
     Code, Failure, ItemKind, KernelOptions, ListItem, Machine, Reply, Search, Unzip, Verify,
@@ -58,6 +58,7 @@ pub struct Loader<'a> {
     frames: &'a dyn FrameSource,
     start: &'a StartInfo,
     launcher: &'a dyn Launcher,
+    clock: Rc<dyn Hypervisor>,
     volumes: Rc<Volumes>,
     first_root: Option<DeviceName>,
     root: Option<DeviceName>,
@@ -96,6 +97,7 @@ impl<'a> Loader<'a> {
         frames: &'a dyn FrameSource,
         start: &'a StartInfo,
         launcher: &'a dyn Launcher,
+        clock: Rc<dyn Hypervisor>,
         volumes: Rc<Volumes>,
         root: Option<DeviceName>,
     ) -> Self {
@@ -103,6 +105,7 @@ impl<'a> Loader<'a> {
             frames,
             start,
             launcher,
+            clock,
             volumes,
             first_root: root,
             root,
@@ -110,6 +113,12 @@ impl<'a> Loader<'a> {
             initrd: Blob::default(),
             modules: Vec::new(),
         }
+    }
+
+    /// Time since `begun`, as the notes show it: `0.41 s`.
+    fn took(&self, begun: Instant) -> String {
+        let ms = self.clock.now().since(begun).as_millis();
+        format!("{}.{:03} s", ms / 1000, ms % 1000)
     }
 
     fn open(&self, file: &[u8]) -> Result<Box<dyn File>, Failure> {
@@ -243,8 +252,8 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What `kernel` shows: ` [Linux 6.1.0, xz, 62 MiB]`.
-fn describe(kernel: &Kernel) -> String {
+/// What `kernel` shows: `   [bzImage, xz, linux 2.6, 53248 KiB, 1.250 s]`.
+fn describe(kernel: &Kernel, took: &str) -> String {
     let mut text = String::from("   [");
     text.push_str(if kernel.packing.is_bzimage {
         "bzImage"
@@ -257,7 +266,7 @@ fn describe(kernel: &Kernel) -> String {
     if !kernel.guest_os.is_empty() {
         text.push_str(&format!(", {} {}", kernel.guest_os, kernel.guest_version));
     }
-    text.push_str(&format!(", {} KiB]", kernel.kernel_bytes >> 10));
+    text.push_str(&format!(", {} KiB, {took}]", kernel.kernel_bytes >> 10));
     text
 }
 
@@ -281,6 +290,7 @@ impl Machine for Loader<'_> {
     fn load_kernel(&mut self, file: &[u8], args: &[u8], _options: &KernelOptions) -> Reply {
         self.kernel = None;
         self.forget_modules();
+        let begun = self.clock.now();
         let source = FileSource(self.open(file)?);
         let mut memory = KernelMemory {
             frames: self.frames,
@@ -292,7 +302,7 @@ impl Machine for Loader<'_> {
             .taken
             .ok_or_else(|| Failure::new(Code::BAD_EXECUTABLE).because("the kernel is empty"))?;
         frames.truncate(keep);
-        let mut note = describe(&kernel);
+        let mut note = describe(&kernel, &self.took(begun));
         if args.len() >= CMD_LINE_BYTES {
             note.push_str(&format!(
                 "\n   Warning: the command line has {} bytes; Xen passes on {}",
@@ -313,6 +323,7 @@ impl Machine for Loader<'_> {
         if self.kernel.is_none() {
             return Err(Failure::new(Code::NEED_KERNEL_FIRST));
         }
+        let begun = self.clock.now();
         let file = self.open(file)?;
         let len = file.len();
         let total = self.initrd.len().next_multiple_of(INITRD_ALIGN) + len;
@@ -321,20 +332,29 @@ impl Machine for Loader<'_> {
             .align(self.frames, INITRD_ALIGN)
             .map_err(|error| files::memory_failure(&error))?;
         self.initrd.append_file(self.frames, file.as_ref())?;
-        Ok(format!("   [initrd, {} KiB]", len.div_ceil(1024)))
+        Ok(format!(
+            "   [initrd, {} KiB, {}]",
+            len.div_ceil(1024),
+            self.took(begun)
+        ))
     }
 
     fn add_module(&mut self, file: &[u8], args: &[u8], unzip: Unzip) -> Reply {
         if self.kernel.is_none() {
             return Err(Failure::new(Code::NEED_MULTIBOOT));
         }
+        let begun = self.clock.now();
         let file = self.open(file)?;
         let mut blob = Blob::default();
         match unzip {
             Unzip::IfGzip => blob.append_unpacked(self.frames, file.as_ref())?,
             Unzip::Never => blob.append_file(self.frames, file.as_ref())?,
         }
-        let note = format!("   [module, {} KiB]", blob.len().div_ceil(1024));
+        let note = format!(
+            "   [module, {} KiB, {}]",
+            blob.len().div_ceil(1024),
+            self.took(begun)
+        );
         self.initrd = Blob::default();
         self.modules.push(BootModule {
             blob,

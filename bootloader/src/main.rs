@@ -58,7 +58,11 @@ fn run(boot: BootInfo) -> Shutdown {
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
     let found = config::find(&volumes, arguments.menu.as_deref(), boot.ramdisk);
     let (menu, device) = match found {
-        Ok(found) => (Some(menu::parse(&found.text).0), found.device),
+        Ok(found) => {
+            let ms = hv.now().since(boot.started).as_millis();
+            let _ = writeln!(out, "  menu from {}, {ms} ms after the start", found.place);
+            (Some(menu::parse(&found.text).0), found.device)
+        }
         Err(tried) => {
             let _ = write!(out, "{}", config::report(&tried));
             (None, None)
@@ -69,8 +73,16 @@ fn run(boot: BootInfo) -> Shutdown {
         console: console.clone(),
         store: store.clone(),
         disks,
+        started: boot.started,
     };
-    let mut loader = Loader::new(&boot.platform, &boot.start_info, &native, volumes, device);
+    let mut loader = Loader::new(
+        &boot.platform,
+        &boot.start_info,
+        &native,
+        hv.clone(),
+        volumes,
+        device,
+    );
     let mut screen = Screen::new(hv, console, store);
     let options = Options {
         banner: format!("pv-grub version {}", env!("CARGO_PKG_VERSION")),

@@ -262,6 +262,24 @@ impl Plan {
         Ok(())
     }
 
+    /// Frames that the image fills: what lies between and behind its parts is the kernel's free memory.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        let ranges = [
+            &self.kernel,
+            &self.module,
+            &self.p2m,
+            &self.tables,
+            &self.p2m_tables,
+        ];
+        // And start_info, the two rings, the boot stack.
+        ranges
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum::<u64>()
+            + 4
+    }
+
     /// Where frame `frame` of the mapped area is mapped.
     #[must_use]
     pub fn address(&self, frame: u64) -> Virt {

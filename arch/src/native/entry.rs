@@ -10,11 +10,11 @@ use core::ptr::NonNull;
 
 use super::memory::{self, Start};
 use super::platform::Platform;
-use super::trap;
+use super::{trap, width};
 use crate::abi::Width;
 use crate::abi::start_info::{StartInfo, flags, layout};
 use crate::addr::{Mfn, PAGE_BYTES, PAGE_SHIFT, Virt};
-use crate::hypervisor::Port;
+use crate::hypervisor::{Instant, Port};
 use crate::native::m2p;
 use crate::shared::SharedPage;
 
@@ -65,6 +65,8 @@ unsafe extern "Rust" {
 /// What Xen handed this domain, checked once.
 #[derive(Debug)]
 pub struct BootInfo {
+    /// When Xen entered the loader.
+    pub started: Instant,
     /// `start_info` as it was found.
     pub start_info: StartInfo,
     /// The hypervisor.
@@ -88,6 +90,8 @@ fn frames(at: u64, len: u64) -> (u64, u64) {
 }
 
 pub(super) extern "C" fn start(start_info: *const u8) -> ! {
+    // There is no clock before the shared info page is mapped.
+    let begun = width::counter();
     // SAFETY: Xen passes the address of start_info's page, mapped and not written by anyone else.
     let page = unsafe { core::slice::from_raw_parts(start_info, PAGE_BYTES) };
     // The command line needs the heap, and the heap needs the numbers below: read them first.
@@ -127,6 +131,7 @@ pub(super) extern "C" fn start(start_info: *const u8) -> ! {
     let ramdisk = (info.mod_len > 0 && info.flags & flags::MOD_START_PFN == 0)
         .then(|| module_bytes(info.mod_start, info.mod_len));
     let boot = BootInfo {
+        started: platform.time_of(begun),
         console: (console, console_port),
         store: (store, Port(info.store_evtchn)),
         platform,

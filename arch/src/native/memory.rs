@@ -29,9 +29,9 @@ struct Memory {
     tables: Tables,
     ready: [u64; READY_TABLES],
     ready_len: usize,
-    /// Frames in use at most so far, for the figure printed at the jump.
+    /// For the figure printed at the jump: fewest frames free so far, and how many there would be without the loader.
     least_free: u64,
-    total_free: u64,
+    all: u64,
 }
 
 static MEMORY: SingleCore<Memory> = SingleCore::new(Memory {
@@ -43,7 +43,7 @@ static MEMORY: SingleCore<Memory> = SingleCore::new(Memory {
     ready: [0; READY_TABLES],
     ready_len: 0,
     least_free: 0,
-    total_free: 0,
+    all: 0,
 });
 
 unsafe extern "C" {
@@ -103,6 +103,7 @@ pub(super) fn start(start: &Start<'_>) {
     }
     memory.mapped = mapped;
     memory.extents.add(0, start.nr_pages.min(mappable()));
+    memory.all = memory.extents.free();
     memory.extents.subtract(first_table, start.nr_pt_frames);
     let list_frames = (start.nr_pages * size_of::<usize>() as u64).div_ceil(PAGE_BYTES as u64);
     if let Some(first) = start.mfn_list.0.checked_sub(virt_base()) {
@@ -113,7 +114,6 @@ pub(super) fn start(start: &Start<'_>) {
     }
     memory.refill(MIN_TABLES);
     memory.least_free = memory.extents.free();
-    memory.total_free = memory.extents.free();
 }
 
 impl Memory {
@@ -345,10 +345,10 @@ pub(super) fn free_frames() -> u64 {
     MEMORY.get().extents.free()
 }
 
-/// Frames that were in use at once at most, beyond what the domain builder placed.
+/// Frames that were in use at once at most, the loader's own image and what came with it included.
 pub fn peak_frames() -> u64 {
     let memory = MEMORY.get();
-    memory.total_free - memory.least_free
+    memory.all - memory.least_free
 }
 
 /// Maps `mfn` at `at`, writable, outside the direct map.

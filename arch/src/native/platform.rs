@@ -151,6 +151,26 @@ const GNTTAB_GET_VERSION: usize = 10;
 /// Ports that one poll may name.
 const MAX_POLL_PORTS: usize = 128;
 
+impl Platform {
+    /// The moment at which the processor's counter read `count`, not long ago.
+    pub(super) fn time_of(self, count: u64) -> Instant {
+        let now = self.now();
+        let state = STATE.get();
+        let Some(page) = &state.shared_info else {
+            return now;
+        };
+        let mut bytes = [0; 32];
+        page.read(AT.time, &mut bytes);
+        // Xen may have begun a new interval since, so that the count lies before it: measure backwards from now.
+        let since = TimeInfo {
+            tsc_timestamp: count,
+            system_time: 0,
+            ..TimeInfo::read(&bytes)
+        };
+        Instant(now.0.saturating_sub(since.at(width::counter())))
+    }
+}
+
 impl Hypervisor for Platform {
     fn now(&self) -> Instant {
         let state = STATE.get();
