@@ -275,7 +275,10 @@ pub(crate) fn build(target: Target) -> Result<Image> {
 }
 
 /// gzip at its best, without time or name, so that equal input gives equal output.
-fn gzipped(bytes: &[u8]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// None that memory does not cause.
+pub(crate) fn gzipped(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut packer = GzBuilder::new()
         .mtime(0)
         .write(Vec::new(), Compression::best());

@@ -1,9 +1,10 @@
 //! The one place that knows commands: builds the image, prepares a real Xen in QEMU, boots and tests in it.
 //!
-//! `cargo xtask build | boot | test | abi-check | bed`; each prints what it runs.
+//! `cargo xtask build | boot | test | bench | abi-check | bed`; each prints what it runs.
 
 mod abi;
 mod bed;
+mod bench;
 mod boot;
 mod checks;
 mod command;
@@ -65,6 +66,8 @@ enum Action {
         #[arg(long, default_value_t = 2, value_name = "N")]
         workers: u32,
     },
+    /// Measure the loader beside a direct boot and GRUB 2, and write docs/performance.md
+    Bench(bench::Options),
     /// Compare our numbers and rings with Xen's own headers
     AbiCheck,
     /// Fetch and check everything that the Xen bed needs
@@ -150,6 +153,7 @@ fn act(action: Action) -> Result<ExitCode> {
                 workers,
             });
         }
+        Action::Bench(options) => return bench::bench(&options),
         Action::AbiCheck => abi::check_here()?,
         Action::Bed => {
             let begun = Instant::now();

@@ -48,6 +48,8 @@ impl DiskImage {
 pub(crate) enum FileSystem {
     /// ext4 with the defaults of today's mke2fs (Debian 13's): metadata_csum_seed and orphan_file included.
     Ext4,
+    /// ext4 with the defaults of Debian 12, the newest kind that its GRUB 2 reads.
+    Ext4OfDebian12,
     /// ext3.
     Ext3,
     /// ext2 with 1 KiB blocks.
@@ -129,7 +131,7 @@ pub(crate) fn make_file_system(
             }
             return Ok(());
         }
-        FileSystem::Ext4 | FileSystem::Ext3 | FileSystem::Ext2 => {}
+        FileSystem::Ext4 | FileSystem::Ext4OfDebian12 | FileSystem::Ext3 | FileSystem::Ext2 => {}
     }
     let mut command = tool("mke2fs")?;
     command
@@ -151,6 +153,14 @@ pub(crate) fn make_file_system(
             "64bit,metadata_csum,metadata_csum_seed,orphan_file",
             "-b",
             "4096", // what usual sizes get, and what 4096-byte sectors need
+        ]),
+        FileSystem::Ext4OfDebian12 => command.args([
+            "-t",
+            "ext4",
+            "-O",
+            "64bit,metadata_csum,^metadata_csum_seed,^orphan_file",
+            "-b",
+            "4096",
         ]),
         FileSystem::Ext3 => command.args(["-t", "ext3"]),
         _ => command.args(["-t", "ext2", "-b", "1024"]),
