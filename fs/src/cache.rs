@@ -1,4 +1,4 @@
-//! A disk that answers reads of any offset and length: [`ReadAhead`].
+//! A disk that answers reads of any offset and length, and the rare write: [`ReadAhead`].
 //!
 //! File systems ask for an inode here and a directory block there; the device wants few, large, aligned reads.
 //! Small reads go through a cache of at most [`CACHE_BYTES`]: a miss loads [`CHUNK_BYTES`], and a miss that follows
@@ -126,6 +126,43 @@ impl ReadAhead {
             .min(self.geometry.len_bytes);
         if let Some(len) = end.checked_sub(first).filter(|&len| len > 0) {
             self.device.prefetch(first, len);
+        }
+    }
+
+    /// Puts `bytes` at `offset`, on the medium and checked by reading them back; neither needs any alignment. What
+    /// shares a sector with them is read first and written as it was. Nothing cached is older than the disk afterwards.
+    /// # Errors
+    /// [`BlockError::OutOfRange`] before any I/O, [`BlockError::ReadOnly`], [`BlockError::Io`] where other bytes are read
+    /// back than were written, else what the device says.
+    pub fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), BlockError> {
+        let len = size(bytes.len());
+        self.check(offset, len)?;
+        let first = self.round_down(offset);
+        let end = self.round_up(offset.saturating_add(len));
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        // From the device, not the cache: what shares the sector must be what is there now.
+        let mut sectors = vec![0; index(end.saturating_sub(first))];
+        self.device.read(first, &mut sectors)?;
+        let within = index(offset.saturating_sub(first));
+        let into = sectors
+            .get_mut(within..)
+            .and_then(|rest| rest.get_mut(..bytes.len()));
+        // It always is: the sectors were made to hold the bytes.
+        if let Some(into) = into {
+            into.copy_from_slice(bytes);
+        }
+        self.forget();
+        self.device.write(first, &sectors)?;
+        let mut found = vec![0; sectors.len()];
+        self.device.read(first, &mut found)?;
+        if found == sectors {
+            Ok(())
+        } else {
+            Err(BlockError::Io(alloc::format!(
+                "other bytes are read back at {first} than were written"
+            )))
         }
     }
 

@@ -13,7 +13,7 @@ pub struct Geometry {
     pub len_bytes: u64,
 }
 
-/// A disk that can be read. Object-safe; implementations use interior mutability.
+/// A disk that can be read, and perhaps written. Object-safe; implementations use interior mutability.
 pub trait BlockDevice {
     /// The disk's shape. Constant for the life of the value.
     fn geometry(&self) -> Geometry;
@@ -30,9 +30,19 @@ pub trait BlockDevice {
     fn prefetch(&self, offset: u64, len: u64) {
         let _ = (offset, len);
     }
+
+    /// Puts `bytes` at `offset`, both multiples of the sector size, and has them on the medium when it returns, as far
+    /// as the device can do that.
+    /// # Errors
+    /// [`BlockError::ReadOnly`] for a device that takes no writes, the default; others as [`BlockDevice::read`]. It is
+    /// then unknown which of the bytes were written.
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), BlockError> {
+        let _ = (offset, bytes);
+        Err(BlockError::ReadOnly("the disk cannot be written".into()))
+    }
 }
 
-/// Why a read failed.
+/// Why a read or write failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BlockError {
     /// The range leaves the disk; nothing was asked of the device.
@@ -50,6 +60,8 @@ pub enum BlockError {
     Timeout(String),
     /// There is no working device: absent, empty, or never connected; the text says why.
     Absent(String),
+    /// The device takes no writes; the text names it.
+    ReadOnly(String),
 }
 
 impl fmt::Display for BlockError {
@@ -58,7 +70,9 @@ impl fmt::Display for BlockError {
             Self::OutOfRange { offset, len, disk } => {
                 write!(f, "bytes {offset}+{len} are beyond the disk's end ({disk})")
             }
-            Self::Io(text) | Self::Timeout(text) | Self::Absent(text) => f.write_str(text),
+            Self::Io(text) | Self::Timeout(text) | Self::Absent(text) | Self::ReadOnly(text) => {
+                f.write_str(text)
+            }
         }
     }
 }

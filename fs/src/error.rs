@@ -55,6 +55,8 @@ pub enum FsError {
     Unsupported(Cow<'static, str>),
     /// No known file system starts here.
     Unrecognised,
+    /// A file's bytes cannot be replaced where they are; the text says why.
+    NotInPlace(&'static str),
     /// The disk could not be read.
     Device(BlockError),
 }
@@ -72,6 +74,7 @@ impl FsError {
             Self::BeyondEnd { .. } | Self::Device(BlockError::OutOfRange { .. }) => 24,
             Self::Device(_) => 25,
             Self::TooManyLinks => 26,
+            Self::NotInPlace(_) => 29,
         }
     }
 
@@ -105,6 +108,7 @@ impl fmt::Display for FsError {
             Self::BadTable { what, at } => write!(f, "bad partition table: {what} ({at:#x})"),
             Self::Unsupported(what) => write!(f, "not supported: {what}"),
             Self::Unrecognised => f.write_str("no known file system here"),
+            Self::NotInPlace(why) => write!(f, "cannot be written in place: {why}"),
             Self::Device(error) => write!(f, "{error}"),
         }
     }

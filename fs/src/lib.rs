@@ -1,4 +1,5 @@
-//! From sectors to files: partitions and file systems, read only, over any [`BlockDevice`].
+//! From sectors to files: partitions and file systems over any [`BlockDevice`]. Read only, but for
+//! [`File::overwrite`], which replaces bytes of a file where they are.
 //!
 //! A disk becomes files in four steps: a [`BlockDevice`] is wrapped in a [`ReadAhead`], [`partitions`] lists what
 //! is on it, a [`Volume`] is a window on it (a partition or the whole disk), and [`mount`] finds out which file
@@ -33,5 +34,5 @@ pub use error::FsError;
 pub use name::{BlockRange, DeviceName, FileName, NameError, Place};
 pub use partition::{Guid, Partition, PartitionType, Table, TableKind, partitions};
 pub use run::block_list;
-pub use tree::{DirEntry, EntryKind, File, FileSystem, Kind, mount};
+pub use tree::{DirEntry, EntryKind, File, FileSystem, Kind, Stretch, mount};
 pub use volume::Volume;

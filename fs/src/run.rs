@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::bytes::{index, size};
 use crate::error::FsError;
 use crate::name::BlockRange;
-use crate::tree::File;
+use crate::tree::{File, STRETCHES_MAX, Stretch};
 use crate::volume::Volume;
 
 /// Where bytes of a file are.
@@ -39,6 +39,9 @@ pub(crate) trait Layout {
 
     /// The run that starts at byte `offset`, which is below [`Layout::len`]. It may be longer than the file.
     fn run_at(&self, offset: u64) -> Result<Run, FsError>;
+
+    /// Why bytes of the file must not be changed where they are, even if they are simply on the disk.
+    fn hazard(&self) -> Option<&'static str>;
 }
 
 /// The most runs that one [`File::prefetch`] looks up.
@@ -138,6 +141,60 @@ impl<L: Layout> File for MappedFile<L> {
             offset = offset.saturating_add(run.len);
         }
     }
+
+    fn stretches(&self) -> Result<Vec<Stretch>, FsError> {
+        let mut found = Vec::new();
+        let mut offset = 0;
+        while offset < self.0.len() {
+            if found.len() >= STRETCHES_MAX {
+                return Err(FsError::unsupported("a file in more than 4096 pieces"));
+            }
+            let run = self.joined(offset, self.0.len().saturating_sub(offset))?;
+            offset = offset.saturating_add(run.len);
+            found.push(Stretch {
+                start: match run.source {
+                    Source::Disk(at) => Some(at),
+                    Source::Zeros | Source::Memory(..) => None,
+                },
+                len: run.len,
+            });
+        }
+        Ok(found)
+    }
+
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
+        let len = size(bytes.len());
+        if offset.checked_add(len).is_none_or(|end| end > self.0.len()) {
+            return Err(FsError::BeyondEnd {
+                offset,
+                len,
+                size: self.0.len(),
+            });
+        }
+        if let Some(why) = self.0.hazard() {
+            return Err(FsError::NotInPlace(why));
+        }
+        // All places are known before the first byte is written.
+        let mut places = Vec::new();
+        let (mut at, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let run = self.joined(at, size(rest.len()))?;
+            let Source::Disk(place) = run.source else {
+                return Err(FsError::NotInPlace(match run.source {
+                    Source::Zeros => "a part of the file was never written",
+                    _ => "its bytes are kept in the inode or the journal",
+                }));
+            };
+            let (now, later) = rest.split_at(index(run.len).min(rest.len()));
+            places.push((place, now));
+            at = at.saturating_add(size(now.len()));
+            rest = later;
+        }
+        for (place, bytes) in places {
+            self.0.volume().overwrite(place, bytes)?;
+        }
+        Ok(())
+    }
 }
 
 /// A file of which all pieces are known from the start: ISO9660 files, block lists.
@@ -187,6 +244,10 @@ impl Layout for Pieces {
             source: Source::Disk(at.saturating_add(len.saturating_sub(left))),
             len: left,
         })
+    }
+
+    fn hazard(&self) -> Option<&'static str> {
+        Some("only files of ext and FAT are written")
     }
 }
 

@@ -15,6 +15,19 @@ pub const LINKS_MAX: u32 = 40;
 /// How many entries [`FileSystem::list`] gives at most; a larger directory is refused.
 pub const LIST_MAX: usize = 1 << 16;
 
+/// How many stretches [`File::stretches`] gives at most.
+pub const STRETCHES_MAX: usize = 1 << 12;
+
+/// Bytes of a file that lie together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stretch {
+    /// First byte on the volume; `None` where the bytes have no place of their own: a hole, data kept in the inode, a
+    /// block that is newer in the journal.
+    pub start: Option<u64>,
+    /// Number of bytes, not 0.
+    pub len: u64,
+}
+
 /// Which file system it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -102,6 +115,8 @@ pub trait FileSystem {
 }
 
 /// An open file. Keeps its own hold on the file system.
+///
+/// [`File::overwrite`] is the only thing in this room that writes.
 pub trait File {
     /// Size in bytes.
     fn len(&self) -> u64;
@@ -120,6 +135,19 @@ pub trait File {
 
     /// Says that these bytes will be read soon, so that the device may start on them.
     fn prefetch(&self, offset: u64, len: u64);
+
+    /// Where the file's bytes are, in their order, neighbours joined.
+    /// # Errors
+    /// As the disk has it; [`FsError::Unsupported`] for more than [`STRETCHES_MAX`] of them.
+    fn stretches(&self) -> Result<Vec<Stretch>, FsError>;
+
+    /// Replaces the bytes at `offset` where they are on the disk, and has read them back when it returns. Nothing
+    /// else of the file system changes, not even the file's date.
+    /// # Errors
+    /// [`FsError::BeyondEnd`] and [`FsError::NotInPlace`] before anything is written: where the bytes are not simply on
+    /// the disk, or changing them would contradict a journal or a checksum. [`FsError::Device`] for what the disk says;
+    /// the bytes are then the old ones, the new ones or both in part.
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError>;
 }
 
 /// Finds out which file system `volume` holds and opens it.

@@ -79,6 +79,23 @@ impl Volume {
         self.disk.read_at(at, out)
     }
 
+    /// Puts `bytes` at `offset` of the window; see [`ReadAhead::overwrite`].
+    /// # Errors
+    /// As [`Volume::read_at`], and [`BlockError::ReadOnly`].
+    pub fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), BlockError> {
+        let len = size(bytes.len());
+        let outside = BlockError::OutOfRange {
+            offset,
+            len,
+            disk: self.len,
+        };
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(outside);
+        }
+        let at = self.start.checked_add(offset).ok_or(outside)?;
+        self.disk.overwrite(at, bytes)
+    }
+
     /// Says that these bytes will be read soon; see [`ReadAhead::prefetch`].
     pub fn prefetch(&self, offset: u64, len: u64) {
         let len = len.min(self.len.saturating_sub(offset));

@@ -94,7 +94,7 @@ fn torment(name: &str, image: Vec<u8>, sector: u32, rounds: u64) {
                 4 => vec![0xff; 4],
                 _ => image[places[random.below(places.len())].min(image.len() - 4)..][..4].to_vec(),
             };
-            disk.write(at, &bytes);
+            disk.change(at, &bytes);
             changed.push((at, bytes));
         }
         disk.reads.set(0);
@@ -108,7 +108,7 @@ fn torment(name: &str, image: Vec<u8>, sector: u32, rounds: u64) {
             "{name}: round {round} reads without end: {changed:x?}"
         );
         for (at, bytes) in changed {
-            disk.write(at, &image[at..at + bytes.len()]);
+            disk.change(at, &image[at..at + bytes.len()]);
         }
         disk.hints.borrow_mut().clear();
     }

@@ -14,8 +14,10 @@ pub(super) const ROOT: u32 = 2;
 /// `i_flags` bits.
 pub(super) mod flags {
     pub(crate) const COMPRESSED: u32 = 0x4;
+    pub(crate) const IMMUTABLE: u32 = 0x10;
     pub(crate) const ENCRYPTED: u32 = 0x800;
     pub(crate) const EXTENTS: u32 = 0x8_0000;
+    pub(crate) const VERITY: u32 = 0x10_0000;
     pub(crate) const INLINE_DATA: u32 = 0x1000_0000;
     pub(crate) const CASEFOLD: u32 = 0x4000_0000;
 }

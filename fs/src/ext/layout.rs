@@ -30,6 +30,8 @@ pub(super) struct FileLayout {
     core: Rc<Core>,
     mapping: Mapping,
     len: u64,
+    /// `i_flags`.
+    flags: u32,
 }
 
 impl FileLayout {
@@ -46,6 +48,7 @@ impl FileLayout {
             core,
             mapping,
             len: inode.size,
+            flags: inode.flags,
         })
     }
 }
@@ -107,5 +110,16 @@ impl Layout for FileLayout {
             source: Source::Disk(at),
             len: len_of(blocks),
         })
+    }
+
+    /// File data in ext has no checksum; what is in the inode or the journal is not [`Source::Disk`].
+    fn hazard(&self) -> Option<&'static str> {
+        if self.flags & flags::IMMUTABLE != 0 {
+            return Some("the file is marked immutable");
+        }
+        if self.flags & flags::VERITY != 0 {
+            return Some("fs-verity holds checksums of the file");
+        }
+        self.core.superblock.write_hazard()
     }
 }

@@ -65,9 +65,14 @@ pub(super) mod ro_compat {
     pub(crate) const SPARSE_SUPER: u32 = 0x1;
     pub(crate) const GDT_CSUM: u32 = 0x10;
     pub(crate) const METADATA_CSUM: u32 = 0x400;
+    pub(crate) const READONLY: u32 = 0x1000;
+    pub(crate) const SHARED_BLOCKS: u32 = 0x4000;
     /// What ext3 has, too: SPARSE_SUPER, LARGE_FILE, BTREE_DIR.
     pub(crate) const BEFORE_EXT4: u32 = 0x7;
 }
+
+/// `s_state` of a file system that was unmounted and has no known damage.
+const CLEAN: u16 = 1;
 
 /// The fields that reading needs, checked against each other.
 pub(super) struct Superblock {
@@ -86,6 +91,8 @@ pub(super) struct Superblock {
     pub(super) uuid: [u8; 16],
     /// Seed of all metadata checksums.
     pub(super) seed: u32,
+    /// `s_state`.
+    state: u16,
     compat: u32,
     incompat: u32,
     ro_compat: u32,
@@ -179,6 +186,7 @@ impl Superblock {
             label: if dynamic { raw.array(0x78)? } else { [0; 16] },
             uuid: if dynamic { uuid } else { [0; 16] },
             seed,
+            state: raw.le16(0x3a)?,
             compat,
             incompat,
             ro_compat,
@@ -216,6 +224,26 @@ impl Superblock {
 
     pub(super) const fn needs_recovery(&self) -> bool {
         self.has_compat(compat::HAS_JOURNAL) && self.has_incompat(incompat::RECOVER)
+    }
+
+    /// Why no file may be changed in place.
+    pub(super) const fn write_hazard(&self) -> Option<&'static str> {
+        if self.has_incompat(incompat::RECOVER) {
+            return Some("the journal waits to be replayed: the file system was not unmounted");
+        }
+        if self.state != CLEAN {
+            return Some("the file system was not unmounted, or is damaged");
+        }
+        if self.has_incompat(incompat::MMP) {
+            return Some("another machine may have the file system mounted (mmp)");
+        }
+        if self.has_ro_compat(ro_compat::READONLY) {
+            return Some("the file system is marked read-only");
+        }
+        if self.has_ro_compat(ro_compat::SHARED_BLOCKS) {
+            return Some("files share blocks (shared_blocks)");
+        }
+        None
     }
 
     pub(super) const fn kind(&self) -> Kind {

@@ -246,4 +246,9 @@ impl Layout for ChainFile {
             len: left.saturating_sub(within),
         })
     }
+
+    /// FAT has neither journal nor checksums.
+    fn hazard(&self) -> Option<&'static str> {
+        None
+    }
 }

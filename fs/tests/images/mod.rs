@@ -24,6 +24,21 @@ pub(crate) struct MemoryDisk {
     pub(crate) hints: RefCell<Vec<(u64, u64)>>,
     /// Reads allowed before the disk fails.
     pub(crate) budget: Cell<u64>,
+    /// Calls of `write` by the code under test.
+    pub(crate) writes: Cell<u64>,
+    /// What becomes of them.
+    pub(crate) takes_writes: Cell<Takes>,
+}
+
+/// What a disk does with bytes written to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Takes {
+    /// Keeps them.
+    Writes,
+    /// Says that all went well, and keeps the old ones.
+    AndForgets,
+    /// Refuses.
+    Nothing,
 }
 
 impl MemoryDisk {
@@ -35,11 +50,13 @@ impl MemoryDisk {
             volume: Cell::new(0),
             hints: RefCell::default(),
             budget: Cell::new(u64::MAX),
+            writes: Cell::new(0),
+            takes_writes: Cell::new(Takes::Writes),
         })
     }
 
     /// Changes bytes under the reader.
-    pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
+    pub(crate) fn change(&self, at: usize, bytes: &[u8]) {
         self.bytes.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
@@ -68,6 +85,19 @@ impl BlockDevice for MemoryDisk {
         }
         let start = usize::try_from(offset).unwrap();
         out.copy_from_slice(&self.bytes.borrow()[start..start + out.len()]);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), BlockError> {
+        let sector = u64::from(self.sector_bytes);
+        assert_eq!(offset % sector, 0, "unaligned offset");
+        assert_eq!(bytes.len() as u64 % sector, 0, "unaligned length");
+        self.writes.set(self.writes.get() + 1);
+        match self.takes_writes.get() {
+            Takes::Writes => self.change(usize::try_from(offset).unwrap(), bytes),
+            Takes::AndForgets => {}
+            Takes::Nothing => return Err(BlockError::ReadOnly("a test's disk".into())),
+        }
         Ok(())
     }
 
