@@ -7,7 +7,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use fs::DeviceName;
 use menu::{Choice, Failure};
 
 use crate::volumes::Volumes;
@@ -105,8 +104,8 @@ pub struct Found {
     pub text: Vec<u8>,
     /// The file, or what stands for one.
     pub place: String,
-    /// The disk it is on.
-    pub device: Option<DeviceName>,
+    /// The file's name as it was read; empty where the menu is in no file.
+    pub name: Vec<u8>,
 }
 
 /// A place where no menu was, and why.
@@ -134,7 +133,7 @@ pub fn find(
         return Ok(Found {
             text: bytes.to_vec(),
             place: "the ramdisk".to_string(),
-            device: None,
+            name: Vec::new(),
         });
     }
     let mut tried = Vec::new();
@@ -179,7 +178,7 @@ fn read(volumes: &Volumes, name: &[u8]) -> Result<Found, Failure> {
     Ok(Found {
         text,
         place: name.escape_ascii().to_string(),
-        device: DeviceName::split(name).ok().and_then(|split| split.0),
+        name: name.to_vec(),
     })
 }
 

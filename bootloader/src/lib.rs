@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod blkfront;
+pub mod blocklist;
 pub mod build;
 pub mod config;
 pub mod console;
@@ -13,6 +14,7 @@ pub mod image;
 pub mod machine;
 pub mod plan;
 pub mod renumber;
+pub mod saved;
 pub mod tables;
 pub mod terminal;
 pub mod volumes;

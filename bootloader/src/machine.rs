@@ -21,6 +21,7 @@ use menu::{
 use crate::build::{self, Image, Module, ModuleKind, Parts};
 use crate::files::{self, Blob, FileSource};
 use crate::image::{self, Kernel, Memory, NoMemory, Span};
+use crate::saved::{self, MenuPlace};
 use crate::volumes::Volumes;
 
 /// Where 64-bit Linux wants to begin, so that most of its frames need no new number: 16 MiB.
@@ -62,6 +63,8 @@ pub struct Loader<'a> {
     volumes: Rc<Volumes>,
     first_root: Option<DeviceName>,
     root: Option<DeviceName>,
+    /// Where the present menu is; the file of `savedefault` is beside it.
+    menu: Option<MenuPlace>,
     kernel: Option<Loaded>,
     initrd: Blob,
     modules: Vec<BootModule>,
@@ -91,7 +94,7 @@ impl Memory for KernelMemory<'_> {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader with nothing loaded. `root` is the root device that every entry starts with: the disk the menu is on.
+    /// A loader with nothing loaded, and no root device before a menu is entered ([`Machine::enter_menu`]).
     #[must_use]
     pub fn new(
         frames: &'a dyn FrameSource,
@@ -99,7 +102,6 @@ impl<'a> Loader<'a> {
         launcher: &'a dyn Launcher,
         clock: Rc<dyn Hypervisor>,
         volumes: Rc<Volumes>,
-        root: Option<DeviceName>,
     ) -> Self {
         Self {
             frames,
@@ -107,8 +109,9 @@ impl<'a> Loader<'a> {
             launcher,
             clock,
             volumes,
-            first_root: root,
-            root,
+            first_root: None,
+            root: None,
+            menu: None,
             kernel: None,
             initrd: Blob::default(),
             modules: Vec::new(),
@@ -390,6 +393,31 @@ impl Machine for Loader<'_> {
 
     fn read_file(&mut self, file: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
         files::read_unpacked(self.open(file)?.as_ref(), limit)
+    }
+
+    fn enter_menu(&mut self, name: &[u8]) {
+        self.menu = MenuPlace::of(name, self.root);
+        // Entries start on the disk their menu is on.
+        if let Some(place) = &self.menu {
+            self.first_root = Some(place.device);
+        }
+    }
+
+    fn blocklist(&mut self, file: &[u8]) -> Reply {
+        self.volumes.block_list(file, self.root)
+    }
+
+    fn save_default(&mut self, record: &[u8]) -> Reply {
+        match &self.menu {
+            Some(place) => saved::write(&self.volumes, place, record),
+            None => Err(Failure::new(Code::FILE_NOT_FOUND)
+                .because("the menu is in no folder of a disk, so there is no file beside it")),
+        }
+    }
+
+    fn saved_default(&mut self) -> Vec<u8> {
+        let place = self.menu.as_ref();
+        place.map_or_else(Vec::new, |place| saved::read(&self.volumes, place))
     }
 
     fn root(&mut self) -> Vec<u8> {

@@ -8,6 +8,7 @@ mod launch;
 
 use alloc::format;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::fmt::Write;
 
 use arch::native::{BootInfo, Shutdown, shutdown};
@@ -57,15 +58,15 @@ fn run(boot: BootInfo) -> Shutdown {
     let volumes = Rc::new(Volumes::new(disks.clone()));
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
     let found = config::find(&volumes, arguments.menu.as_deref(), boot.ramdisk);
-    let (menu, device) = match found {
+    let (menu, name) = match found {
         Ok(found) => {
             let ms = hv.now().since(boot.started).as_millis();
             let _ = writeln!(out, "  menu from {}, {ms} ms after the start", found.place);
-            (Some(menu::parse(&found.text).0), found.device)
+            (Some(menu::parse(&found.text).0), found.name)
         }
         Err(tried) => {
             let _ = write!(out, "{}", config::report(&tried));
-            (None, None)
+            (None, Vec::new())
         }
     };
     let native = Native {
@@ -81,8 +82,8 @@ fn run(boot: BootInfo) -> Shutdown {
         &native,
         hv.clone(),
         volumes,
-        device,
     );
+    loader.enter_menu(&name);
     let mut screen = Screen::new(hv, console, store);
     let options = Options {
         banner: format!("pv-grub version {}", env!("CARGO_PKG_VERSION")),

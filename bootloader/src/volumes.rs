@@ -37,6 +37,14 @@ pub fn failure(error: &FsError) -> Failure {
     Failure::new(Code(error.grub_error())).because(error.to_string())
 }
 
+/// Opens `path` of a mounted file system.
+///
+/// # Errors
+/// Whatever the path and the disk say.
+pub fn opened(files: &dyn FileSystem, path: &[u8]) -> Result<Box<dyn File>, Failure> {
+    files.open(path).map_err(|error| failure(&error))
+}
+
 fn bad_name(error: NameError) -> Failure {
     Failure::new(Code(error.grub_error())).because(error.to_string())
 }
@@ -174,12 +182,23 @@ impl Volumes {
         let name = FileName::parse(name).map_err(bad_name)?;
         let device = self.device(name.device, root)?;
         match name.place {
-            Place::Path(path) => self
-                .file_system(device)?
-                .open(&path)
-                .map_err(|error| failure(&error)),
+            Place::Path(path) => opened(self.file_system(device)?.as_ref(), &path),
             Place::Blocks(ranges) => Ok(fs::block_list(self.volume(device)?, &ranges)),
         }
+    }
+
+    /// Where the file that `name` means is, as `blocklist` shows it.
+    ///
+    /// # Errors
+    /// As [`Volumes::open`], and 31 for a file that has no blocks of its own.
+    pub fn block_list(&self, name: &[u8], root: Option<DeviceName>) -> Result<String, Failure> {
+        let parsed = FileName::parse(name).map_err(bad_name)?;
+        let device = self.device(parsed.device, root)?;
+        let stretches = self
+            .open(name, root)?
+            .stretches()
+            .map_err(|error| failure(&error))?;
+        crate::blocklist::text(device, &stretches)
     }
 
     fn device(

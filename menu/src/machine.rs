@@ -171,6 +171,12 @@ pub trait Machine {
             .because("there is no BIOS under Xen; name the kernel with `kernel`"))
     }
 
+    /// The menu in this file is the present one now: the file of [`Machine::save_default`] is beside it. An empty name
+    /// stands for a menu that is in no file.
+    fn enter_menu(&mut self, name: &[u8]) {
+        let _ = name;
+    }
+
     /// `savedefault`: writes `record` into the existing file `default` beside the menu, in place.
     ///
     /// A failure does not stop the entry.

@@ -100,10 +100,10 @@ pub enum Segments {
     },
 }
 
-/// A request to read or write.
+/// A request to read, write or flush.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
-    /// Read or write.
+    /// Read, write or flush.
     pub operation: Operation,
     /// The device's number, as in its xenstore directory.
     pub handle: u16,
@@ -250,13 +250,13 @@ impl Layout {
         bytes
     }
 
-    /// Decodes a ring entry: the back end's half. `None` for an operation other than read, write or an indirect
-    /// one of these, or for too many segments.
+    /// Decodes a ring entry: the back end's half. `None` for an operation other than read, write, flush or an
+    /// indirect read or write, or for too many segments.
     #[must_use]
     pub fn decode(&self, bytes: &[u8; MAX_ENTRY_BYTES]) -> Option<Request> {
         let operation = Operation(bytes[0]);
         match operation {
-            Operation::READ | Operation::WRITE => {
+            Operation::READ | Operation::WRITE | Operation::FLUSH => {
                 let count = usize::from(bytes[1]);
                 if count > MAX_SEGMENTS {
                     return None;

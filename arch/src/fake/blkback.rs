@@ -7,8 +7,10 @@ mod data;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -27,6 +29,9 @@ const REACTION: Duration = Duration::from_micros(300);
 /// What is on a disk: fills a slice with the bytes at an offset.
 pub type Content = Box<dyn Fn(u64, &mut [u8])>;
 
+/// The bytes of a disk that can be written, shared with the test.
+pub type Stored = Rc<RefCell<Vec<u8>>>;
+
 /// A way in which a block back end misbehaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DiskFault {
@@ -42,6 +47,10 @@ pub enum DiskFault {
     ErrorStatus(u32),
     /// Requests that touch these bytes end with an error.
     BadBytes(Range<u64>),
+    /// Requests to write end with an error.
+    WritesFail,
+    /// Says that it flushes, and answers that it cannot.
+    FlushUnsupported,
     /// The next so many responses are never sent.
     DropResponses(u32),
     /// No request is answered.
@@ -50,7 +59,7 @@ pub enum DiskFault {
     WrongId,
     /// Each response is sent twice.
     AnswersTwice,
-    /// Responses carry the operation "write".
+    /// Responses carry another operation: "write" instead of "read", and so on.
     WrongOperation,
     /// The response index is further ahead than there are requests.
     ProducerTooFar,
@@ -76,6 +85,9 @@ pub struct FakeDisk {
     sectors: u64,
     sector_bytes: u32,
     content: Content,
+    /// Where written bytes go; `None` for a disk that is only read.
+    stored: Option<Stored>,
+    flushes: bool,
     info: u64,
     mode: &'static str,
     indirect_segments: u32,
@@ -108,6 +120,8 @@ impl FakeDisk {
             sectors,
             sector_bytes: 512,
             content,
+            stored: None,
+            flushes: false,
             info: 0,
             mode: "w",
             indirect_segments: 0,
@@ -116,6 +130,38 @@ impl FakeDisk {
             per_request: Duration::from_micros(20),
             faults: Vec::new(),
         }
+    }
+
+    /// The disk with number `id` that holds what `bytes` hold, whole sectors of 512, and can be written.
+    #[must_use]
+    pub fn stored(id: u64, bytes: &Stored) -> Self {
+        let sectors = bytes.borrow().len() as u64 / 512;
+        let content = bytes.clone();
+        let mut disk = Self::computed(
+            id,
+            sectors,
+            Box::new(move |offset, out| {
+                let at = offset as usize;
+                out.copy_from_slice(&content.borrow()[at..at + out.len()]);
+            }),
+        );
+        disk.stored = Some(bytes.clone());
+        disk
+    }
+
+    /// Takes requests to flush its cache. What was written and not flushed is then reported as left behind.
+    #[must_use]
+    pub fn flushes(mut self) -> Self {
+        self.flushes = true;
+        self
+    }
+
+    /// Cannot be written.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.info |= INFO_READ_ONLY;
+        self.mode = "r";
+        self
     }
 
     /// Sectors of this size, a multiple of 512.
@@ -230,6 +276,9 @@ impl Blkback {
         if no_medium || back.has(&DiskFault::NeverReady) {
             back.enter(State::INITIALISING, world);
         } else {
+            if back.disk.flushes {
+                back.write(world, "feature-flush-cache", "1");
+            }
             if back.disk.indirect_segments > 0 {
                 let value = back.disk.indirect_segments.to_string();
                 back.write(world, "feature-max-indirect-segments", &value);
@@ -420,13 +469,16 @@ impl Blkback {
         {
             all.push(format!("back end of {} in {}", self.disk.id, self.state));
         }
+        if self.disk.flushes && self.work.unflushed {
+            all.push(format!("bytes on {} that were not flushed", self.disk.id));
+        }
         all
     }
 
     /// The operation to answer with.
     fn answered(&self, operation: Operation) -> Operation {
         if self.has(&DiskFault::WrongOperation) {
-            Operation::WRITE
+            Operation(operation.0 ^ 1)
         } else {
             operation
         }

@@ -19,6 +19,8 @@ use crate::xenbus::{Device, State, Verdict, XenbusError};
 pub struct Traits {
     /// Whether the disk takes writes.
     pub writes: Writes,
+    /// Whether written bytes can be put on the medium for certain.
+    pub flushes: Flushes,
     /// Whether it is a CD-ROM drive.
     pub medium: Medium,
     /// Most segments in an indirect request; 0 if there are none.
@@ -32,6 +34,15 @@ pub enum Writes {
     Allowed,
     /// It is read-only.
     Refused,
+}
+
+/// Whether a back end takes requests to flush its caches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flushes {
+    /// It does.
+    Offered,
+    /// It does not: what is written is as safe as the back end makes it.
+    Absent,
 }
 
 /// What kind of medium a disk has.
@@ -236,6 +247,10 @@ fn describe(device: &Device, name: &str) -> Result<(Geometry, Traits), BlockErro
         .find_text("mode")
         .map_err(|error| absent(name, &error))?;
     let indirect_segments = number("feature-max-indirect-segments")?.unwrap_or(0);
+    let flushes = match number("feature-flush-cache")? {
+        None | Some(0) => Flushes::Absent,
+        Some(_) => Flushes::Offered,
+    };
     device
         .set_state(State::CONNECTED)
         .map_err(|error| absent(name, &error))?;
@@ -257,6 +272,7 @@ fn describe(device: &Device, name: &str) -> Result<(Geometry, Traits), BlockErro
     };
     let traits = Traits {
         writes,
+        flushes,
         medium,
         indirect_segments,
     };

@@ -1,6 +1,7 @@
 //! Block front end: asks a back end in another domain for sectors over one shared ring.
 //!
-//! [`Blkfront::connect`] does the xenbus handshake (`connect`), reads go through `queue`, and
+//! [`Blkfront::connect`] does the xenbus handshake (`connect`), reads go through `queue`, the rare write through
+//! `write`, and
 //! [`Blkfront::close`] leaves the device as it was found. Pages given to the back end come from a pool of the
 //! disk's own (`pages`): a back end that answers late or never cannot write into anybody's buffer.
 //! Protocol: Xen `io/blkif.h`. One ring page; no persistent grants: the back end would keep pages mapped that
@@ -10,6 +11,7 @@ mod connect;
 mod pages;
 mod queue;
 mod slot;
+mod write;
 
 use alloc::format;
 use alloc::rc::Rc;
@@ -21,7 +23,7 @@ use core::time::Duration;
 use arch::abi::Width;
 use fs::{BlockDevice, BlockError, Geometry};
 
-pub use connect::{ConnectFailure, Medium, Traits, Writes};
+pub use connect::{ConnectFailure, Flushes, Medium, Traits, Writes};
 pub use pages::Leak;
 pub use queue::Counters;
 
@@ -152,18 +154,9 @@ impl Blkfront {
         leftovers
     }
 
-    fn closed(&self) -> BlockError {
-        BlockError::Absent(format!("{}: closed", self.name))
-    }
-}
-
-impl BlockDevice for Blkfront {
-    fn geometry(&self) -> Geometry {
-        self.geometry
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
-        let len = u64::try_from(out.len()).unwrap_or(u64::MAX);
+    /// Whether these are whole sectors of the disk.
+    fn check(&self, offset: u64, len: usize) -> Result<(), BlockError> {
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
         let disk = self.geometry.len_bytes;
         if offset.checked_add(len).is_none_or(|end| end > disk) {
             return Err(BlockError::OutOfRange { offset, len, disk });
@@ -175,8 +168,37 @@ impl BlockDevice for Blkfront {
                 self.name
             )));
         }
+        Ok(())
+    }
+
+    fn closed(&self) -> BlockError {
+        BlockError::Absent(format!("{}: closed", self.name))
+    }
+}
+
+impl BlockDevice for Blkfront {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
+        self.check(offset, out.len())?;
         match self.queue.borrow_mut().as_mut() {
             Some(queue) => queue.read(offset, out),
+            None => Err(self.closed()),
+        }
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), BlockError> {
+        self.check(offset, bytes.len())?;
+        if self.traits.writes == Writes::Refused {
+            return Err(BlockError::ReadOnly(format!(
+                "{}: the domain's configuration gives it read-only",
+                self.name
+            )));
+        }
+        match self.queue.borrow_mut().as_mut() {
+            Some(queue) => queue.write(offset, bytes, self.traits.flushes),
             None => Err(self.closed()),
         }
     }

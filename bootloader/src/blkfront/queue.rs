@@ -56,18 +56,18 @@ pub struct Counters {
 
 /// The ring and the pool of a connected disk.
 pub(super) struct Queue {
-    name: String,
-    hv: Rc<dyn Hypervisor>,
+    pub(super) name: String,
+    pub(super) hv: Rc<dyn Hypervisor>,
     backend: DomId,
     handle: u16,
     layout: Layout,
     port: Port,
     ring: FrontRing,
     ring_grant: arch::GrantRef,
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     slots_max: usize,
     segments_max: usize,
-    flying: u32,
+    pub(super) flying: u32,
     next_number: u64,
     patience: Duration,
     /// When the back end last answered, or was last given something to do after a rest.
@@ -204,7 +204,7 @@ impl Queue {
         }
     }
 
-    fn living(&self) -> Result<(), BlockError> {
+    pub(super) fn living(&self) -> Result<(), BlockError> {
         match &self.dead {
             Some(error) => Err(error.clone()),
             None => Ok(()),
@@ -224,11 +224,12 @@ impl Queue {
         )))
     }
 
-    fn io_error(&self, extent: &Extent, status: Status) -> BlockError {
+    pub(super) fn io_error(&self, extent: &Extent, status: Status) -> BlockError {
         let Range { start, end } = extent.range;
         BlockError::Io(format!(
-            "{}: the back end could not read bytes {start}+{} (status {}{})",
+            "{}: the back end could not {} bytes {start}+{} (status {}{})",
             self.name,
+            extent.purpose.verb(),
             end - start,
             status.0,
             match status {
@@ -239,7 +240,7 @@ impl Queue {
     }
 
     /// Drops errors of earlier reads, and makes what they left on the way nobody's.
-    fn forget_failures(&mut self) {
+    pub(super) fn forget_failures(&mut self) {
         for slot in &mut self.slots {
             match &mut slot.content {
                 Content::Failed(..) => slot.content = Content::Free,
@@ -340,11 +341,7 @@ impl Queue {
             return widest;
         }
         if self.slots.len() < self.slots_max {
-            self.slots.push(Slot {
-                pages: Vec::new(),
-                table: None,
-                content: Content::Free,
-            });
+            self.slots.push(Slot::empty());
             return Some(self.slots.len() - 1);
         }
         let unread = self
@@ -363,7 +360,7 @@ impl Queue {
     }
 
     /// Makes pages for a slot until it has `wanted`, or memory or grants run out.
-    fn add_pages(&mut self, index: usize, wanted: usize) {
+    pub(super) fn add_pages(&mut self, index: usize, wanted: usize) {
         let slot = &mut self.slots[index];
         let hv = &*self.hv;
         let backend = self.backend;
@@ -396,7 +393,13 @@ impl Queue {
 
     /// Fills a ring entry with a request for `range` into slot `index`. There is a free entry and the slot has
     /// the pages.
-    fn put(&mut self, index: usize, range: Range<u64>, purpose: Purpose, retried: Retried) {
+    pub(super) fn put(
+        &mut self,
+        index: usize,
+        range: Range<u64>,
+        purpose: Purpose,
+        retried: Retried,
+    ) {
         let id = (self.next_number << SLOT_BITS) | index as u64;
         self.next_number = self.next_number.wrapping_add(1) & (u64::MAX >> SLOT_BITS);
         let slot = &mut self.slots[index];
@@ -415,7 +418,7 @@ impl Queue {
             _ => Segments::Direct(segments),
         };
         let request = Request {
-            operation: Operation::READ,
+            operation: purpose.operation(),
             handle: self.handle,
             id,
             sector: range.start / SECTOR_BYTES,
@@ -440,7 +443,7 @@ impl Queue {
     }
 
     /// Shows new requests to the back end.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         if self.ring.publish() == Notify::Wanted {
             // A refusal means that the back end is gone; the time limit says so.
             let _ = self.hv.send(self.port);
@@ -448,7 +451,7 @@ impl Queue {
     }
 
     /// Takes every response there is.
-    fn harvest(&mut self) -> Result<(), BlockError> {
+    pub(super) fn harvest(&mut self) -> Result<(), BlockError> {
         let mut again: VecDeque<(usize, Extent)> = VecDeque::new();
         let mut entry = [0; MAX_ENTRY_BYTES];
         loop {
@@ -490,10 +493,12 @@ impl Queue {
                 return Err(self.violation(&format!("an answer to request {id:#x}, not asked")));
             }
         };
-        if !matches!(operation, Operation::READ | Operation::INDIRECT) {
+        let asked = extent.purpose.operation();
+        if operation != asked && operation != Operation::INDIRECT {
             return Err(self.violation(&format!(
-                "operation {} in the answer to a read",
-                operation.0
+                "operation {} in the answer to a {}",
+                operation.0,
+                extent.purpose.verb()
             )));
         }
         self.flying -= 1;
@@ -501,17 +506,17 @@ impl Queue {
         self.slots[index].content = match (status, extent.purpose, extent.retried) {
             (Status::OKAY, _, _) => Content::Ready(extent),
             (_, Purpose::Prefetch, _) => Content::Free,
-            (_, Purpose::Read, Retried::No) => {
+            (_, _, Retried::No) => {
                 again = Some((index, extent));
                 Content::Free
             }
-            (_, Purpose::Read, Retried::Once) => Content::Failed(extent, status),
+            (_, _, Retried::Once) => Content::Failed(extent, status),
         };
         Ok(again)
     }
 
     /// Waits for the next response in a read that began at `begin`.
-    fn wait(&mut self, begin: Instant) -> Result<(), BlockError> {
+    pub(super) fn wait(&mut self, begin: Instant) -> Result<(), BlockError> {
         let deadline = self.last_progress.max(begin).after(self.patience);
         if self.hv.now() >= deadline {
             let error = BlockError::Timeout(format!(

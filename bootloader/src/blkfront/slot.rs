@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use arch::abi::blkif::{SECTOR_BYTES, Segment, Status};
+use arch::abi::blkif::{Operation, SECTOR_BYTES, Segment, Status};
 use arch::addr::PAGE_BYTES;
 
 use super::pages::Granted;
@@ -18,12 +18,36 @@ pub(super) enum Purpose {
     Read,
     /// A read to come: an error is forgotten, since that read will ask for what it needs.
     Prefetch,
+    /// A write: an error is tried again once and then reported.
+    Write,
+    /// Puts what was written on the medium; has no bytes.
+    Flush,
+}
+
+impl Purpose {
+    /// What the back end is asked to do.
+    pub(super) const fn operation(self) -> Operation {
+        match self {
+            Self::Read | Self::Prefetch => Operation::READ,
+            Self::Write => Operation::WRITE,
+            Self::Flush => Operation::FLUSH,
+        }
+    }
+
+    /// What a message says the back end could not do.
+    pub(super) const fn verb(self) -> &'static str {
+        match self {
+            Self::Read | Self::Prefetch => "read",
+            Self::Write => "write",
+            Self::Flush => "flush",
+        }
+    }
 }
 
 /// A request or the bytes that came of it.
 #[derive(Clone, Debug)]
 pub(super) struct Extent {
-    /// Bytes of the disk. Never empty.
+    /// Bytes of the disk. Only empty in a flush.
     pub(super) range: Range<u64>,
     pub(super) purpose: Purpose,
     /// Number of the request; grows with time.
@@ -57,6 +81,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// A slot without pages.
+    pub(super) const fn empty() -> Self {
+        Self {
+            pages: Vec::new(),
+            table: None,
+            content: Content::Free,
+        }
+    }
+
     pub(super) fn extent(&self) -> Option<&Extent> {
         match &self.content {
             Content::Free => None,
@@ -85,6 +118,13 @@ pub(super) fn segments(pages: &[Granted], len: u64) -> Vec<Segment> {
         rest -= bytes;
     }
     segments
+}
+
+/// Copies `bytes` to the beginning of the row of `pages`, which has room for them.
+pub(super) fn copy_in(pages: &[Granted], bytes: &[u8]) {
+    for (granted, part) in pages.iter().zip(bytes.chunks(PAGE_BYTES)) {
+        granted.page.write(0, part);
+    }
 }
 
 /// Copies the bytes at `skip` in the row of `pages` to `out`.

@@ -10,4 +10,6 @@ mod console;
 mod disks;
 mod faults;
 mod properties;
+mod saved;
+mod writes;
 mod xenstore;

@@ -143,6 +143,7 @@ pub(crate) fn configfile(session: &mut Session<'_>, command: &Command) -> Result
 /// Reads another menu; the result is where that leads.
 pub(crate) fn load_menu(session: &mut Session<'_>, file: &[u8]) -> Result<(), Exit> {
     let text = session.machine.read_file(file, MAX_MENU_BYTES)?;
+    session.machine.enter_menu(file);
     Err(Exit::Load(Source {
         name: file.to_vec(),
         text,

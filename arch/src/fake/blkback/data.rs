@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::{BACKEND, Blkback, Connection, DiskFault};
 use crate::abi::blkif::{
-    MAX_ENTRY_BYTES, Operation, Request, Response, SECTOR_BYTES, SEGMENT_BYTES, Segment, Segments,
-    Status,
+    INFO_READ_ONLY, MAX_ENTRY_BYTES, Operation, Request, Response, SECTOR_BYTES, SEGMENT_BYTES,
+    Segment, Segments, Status,
 };
 use crate::abi::ring::{ENTRIES, RSP_PROD};
 use crate::abi::xenbus::State;
@@ -34,6 +34,8 @@ pub(super) struct Work {
     /// Grants of requests that will never be answered.
     stuck: Vec<u32>,
     taken: u32,
+    /// Bytes were written since the last flush.
+    pub(super) unflushed: bool,
 }
 
 impl Work {
@@ -155,8 +157,15 @@ impl Blkback {
             self.work.stuck.extend(job.grants);
             return;
         }
-        if self.strikes(DiskFault::ErrorStatus) || self.touches_bad_bytes(&job) {
+        let operation = job.request.operation;
+        if self.strikes(DiskFault::ErrorStatus)
+            || self.touches_bad_bytes(&job)
+            || (operation == Operation::WRITE && self.has(&DiskFault::WritesFail))
+        {
             job.status = Status::ERROR;
+        }
+        if operation == Operation::FLUSH && self.has(&DiskFault::FlushUnsupported) {
+            job.status = Status::UNSUPPORTED;
         }
         self.work.jobs.push_back(job);
     }
@@ -166,6 +175,10 @@ impl Blkback {
         let len: u64 = job.pages.iter().map(|(_, segment)| sectors(segment)).sum();
         let unit = u64::from(self.disk.sector_bytes) / SECTOR_BYTES;
         let first = job.request.sector;
+        let operation = job.request.operation;
+        if operation == Operation::FLUSH && len == 0 && self.disk.flushes {
+            return true;
+        }
         let complaint = if len == 0 {
             "no sectors"
         } else if !first.is_multiple_of(unit) || !len.is_multiple_of(unit) {
@@ -175,8 +188,12 @@ impl Blkback {
             .is_none_or(|end| end > self.disk.sectors)
         {
             "sectors beyond the end"
-        } else if job.request.operation != Operation::READ {
-            "an operation other than read"
+        } else if operation == Operation::FLUSH {
+            "a flush that was not offered"
+        } else if operation == Operation::WRITE
+            && (self.disk.stored.is_none() || self.disk.info & INFO_READ_ONLY != 0)
+        {
+            "a write to a disk that is only read"
         } else {
             return true;
         };
@@ -196,9 +213,26 @@ impl Blkback {
         )
     }
 
+    /// Puts the bytes of a write where they belong.
+    fn keep(&mut self, job: &Job) {
+        self.work.unflushed = job.request.operation == Operation::WRITE;
+        let Some(stored) = &self.disk.stored else {
+            return;
+        };
+        let mut offset = (job.request.sector * SECTOR_BYTES) as usize;
+        for (page, segment) in &job.pages {
+            let len = (sectors(segment) * SECTOR_BYTES) as usize;
+            let from = usize::from(segment.first) * SECTOR_BYTES as usize;
+            page.read(from, &mut stored.borrow_mut()[offset..offset + len]);
+            offset += len;
+        }
+    }
+
     /// Moves the bytes of a request and puts its response; whether one was put.
     fn finish(&mut self, job: Job, connection: &mut Connection, world: &mut World) -> bool {
-        if job.status == Status::OKAY {
+        if job.status == Status::OKAY && job.request.operation != Operation::READ {
+            self.keep(&job);
+        } else if job.status == Status::OKAY {
             let mut offset = job.request.sector * SECTOR_BYTES;
             for (page, segment) in &job.pages {
                 let mut bytes = alloc::vec![0; (sectors(segment) * SECTOR_BYTES) as usize];
