@@ -7,7 +7,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use menu::{Choice, Failure};
+use menu::run::DEFAULT_UNATTENDED;
+use menu::{Choice, Failure, Unattended};
 
 use crate::volumes::Volumes;
 
@@ -37,6 +38,8 @@ pub struct Arguments {
     pub entry: Option<Choice>,
     /// `--timeout=SECONDS`: instead of the menu's.
     pub timeout: Option<u32>,
+    /// `--unattended=wait|retry[:SECONDS]|reboot|poweroff`: what is done when nothing boots and nobody types.
+    pub unattended: Option<Unattended>,
     /// Words that mean nothing here.
     pub ignored: Vec<Vec<u8>>,
 }
@@ -73,9 +76,11 @@ impl Arguments {
                 }
                 arguments.append.extend_from_slice(text);
             } else if let Some(text) = word.strip_prefix(b"--entry=") {
-                arguments.entry = Some(choice(text));
+                arguments.entry = Some(Choice::new(text));
             } else if let Some(seconds) = word.strip_prefix(b"--timeout=").and_then(number) {
                 arguments.timeout = Some(seconds);
+            } else if let Some(way) = word.strip_prefix(b"--unattended=").and_then(unattended) {
+                arguments.unattended = Some(way);
             } else if arguments.menu.is_none() && matches!(word.first(), Some(b'(' | b'/')) {
                 arguments.menu = Some(word);
             } else {
@@ -90,10 +95,13 @@ fn number(text: &[u8]) -> Option<u32> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn choice(text: &[u8]) -> Choice {
-    match number(text).and_then(|index| usize::try_from(index).ok()) {
-        Some(index) => Choice::Number(index),
-        None => Choice::Title(text.to_vec()),
+fn unattended(text: &[u8]) -> Option<Unattended> {
+    match text {
+        b"wait" => Some(Unattended::Wait),
+        b"retry" => Some(DEFAULT_UNATTENDED),
+        b"reboot" => Some(Unattended::Reboot),
+        b"poweroff" => Some(Unattended::PowerOff),
+        _ => number(text.strip_prefix(b"retry:")?).map(Unattended::RetryAfter),
     }
 }
 
@@ -234,5 +242,18 @@ mod tests {
             Arguments::parse(b"\"--entry=My Linux\"").entry,
             Some(Choice::Title(b"My Linux".to_vec()))
         );
+        for (text, expected) in [
+            ("wait", Some(Unattended::Wait)),
+            ("retry", Some(DEFAULT_UNATTENDED)),
+            ("retry:5", Some(Unattended::RetryAfter(5))),
+            ("reboot", Some(Unattended::Reboot)),
+            ("poweroff", Some(Unattended::PowerOff)),
+            ("retry:", None),
+            ("off", None),
+        ] {
+            let arguments = Arguments::parse(format!("--unattended={text}").as_bytes());
+            assert_eq!(arguments.unattended, expected, "{text}");
+            assert_eq!(arguments.ignored.is_empty(), expected.is_some(), "{text}");
+        }
     }
 }

@@ -8,7 +8,6 @@ mod launch;
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::fmt::Write;
 
 use arch::native::{BootInfo, Shutdown, shutdown};
@@ -20,7 +19,8 @@ use bootloader::machine::Loader;
 use bootloader::terminal::Screen;
 use bootloader::volumes::Volumes;
 use bootloader::xenstore::Store;
-use menu::{Options, Outcome, ShutdownRequest};
+use menu::run::DEFAULT_UNATTENDED;
+use menu::{Machine, Options, Outcome, ShutdownRequest};
 
 use launch::Native;
 
@@ -57,23 +57,11 @@ fn run(boot: BootInfo) -> Shutdown {
     }
     let volumes = Rc::new(Volumes::new(disks.clone()));
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
-    let found = config::find(&volumes, arguments.menu.as_deref(), boot.ramdisk);
-    let (menu, name) = match found {
-        Ok(found) => {
-            let ms = hv.now().since(boot.started).as_millis();
-            let _ = writeln!(out, "  menu from {}, {ms} ms after the start", found.place);
-            (Some(menu::parse(&found.text).0), found.name)
-        }
-        Err(tried) => {
-            let _ = write!(out, "{}", config::report(&tried));
-            (None, Vec::new())
-        }
-    };
     let native = Native {
         platform: boot.platform,
         console: console.clone(),
         store: store.clone(),
-        disks,
+        disks: disks.clone(),
         started: boot.started,
     };
     let mut loader = Loader::new(
@@ -81,21 +69,41 @@ fn run(boot: BootInfo) -> Shutdown {
         &boot.start_info,
         &native,
         hv.clone(),
-        volumes,
+        volumes.clone(),
     );
-    loader.enter_menu(&name);
-    let mut screen = Screen::new(hv, console, store);
+    let mut screen = Screen::new(hv.clone(), console.clone(), store);
     let options = Options {
         banner: format!("pv-grub version {}", env!("CARGO_PKG_VERSION")),
         entry: arguments.entry,
         timeout: arguments.timeout,
         append: arguments.append,
+        unattended: arguments.unattended.unwrap_or(DEFAULT_UNATTENDED),
         ..Options::default()
     };
-    match menu::run(menu, &mut screen, &mut loader, &options) {
-        Outcome::Reboot | Outcome::Shutdown(ShutdownRequest::Reboot) => Shutdown::Reboot,
-        Outcome::Booted | Outcome::Halt | Outcome::Shutdown(ShutdownRequest::PowerOff) => {
-            Shutdown::PowerOff
+    loop {
+        let menu = match config::find(&volumes, arguments.menu.as_deref(), boot.ramdisk) {
+            Ok(found) => {
+                let ms = hv.now().since(boot.started).as_millis();
+                let _ = writeln!(out, "  menu from {}, {ms} ms after the start", found.place);
+                loader.enter_menu(&found.name);
+                Some(menu::parse(&found.text).0)
+            }
+            Err(tried) => {
+                let _ = write!(out, "{}", config::report(&tried));
+                None
+            }
+        };
+        match menu::run(menu, &mut screen, &mut loader, &options) {
+            Outcome::LookAgain => {
+                volumes.forget();
+                disks.forget_failures();
+            }
+            Outcome::Reboot | Outcome::Shutdown(ShutdownRequest::Reboot) => {
+                return Shutdown::Reboot;
+            }
+            Outcome::Booted | Outcome::Halt | Outcome::Shutdown(ShutdownRequest::PowerOff) => {
+                return Shutdown::PowerOff;
+            }
         }
     }
 }

@@ -126,9 +126,12 @@ fn replaced(old: &[u8], record: &[u8]) -> Result<Vec<u8>, &'static str> {
 mod tests {
     use super::*;
 
+    /// The file's beginning, the record, and what takes its place.
+    type Case = (&'static [u8], &'static [u8], Option<&'static [u8]>);
+
     #[test]
     fn the_file_keeps_its_length_and_the_rest_of_its_lines() {
-        let cases: [(&[u8], &[u8], Option<&[u8]>); 10] = [
+        let cases: &[Case] = &[
             (b"0\n#\n#\n", b"1", Some(b"1\n")),
             (b"0\n#\n#\n", b"12", Some(b"12\n")),
             (b"10\n#\n#\n", b"2", Some(b"2\n")),
@@ -140,7 +143,7 @@ mod tests {
             (b"", b"1", None),
             (b"root:x:0:0", b"1", None),
         ];
-        for (old, record, expected) in cases {
+        for &(old, record, expected) in cases {
             let new = replaced(old, record);
             let shown = old.escape_ascii();
             assert_eq!(new.as_deref().ok(), expected, "{shown}");

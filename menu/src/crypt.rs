@@ -29,6 +29,20 @@ pub fn matches(password: &Password, typed: &[u8]) -> bool {
     }
 }
 
+/// `typed` hashed as `password --md5` wants it, with a salt made of `seed`.
+#[must_use]
+pub fn hashed(typed: &[u8], seed: &[u8]) -> Vec<u8> {
+    let digest = Digest::Md5.of(seed);
+    let mut stored = b"$1$".to_vec();
+    for at in [0_usize, 3] {
+        let part = |more| byte(&digest, at.saturating_add(more));
+        encode(&mut stored, part(0), part(1), part(2), 4);
+    }
+    stored.push(b'$');
+    // There is a salt in it, so there is a hash.
+    md5_crypt(typed, &stored).unwrap_or_default()
+}
+
 /// Compares without telling by its time where the first difference is; the lengths are not secret.
 fn same(one: &[u8], two: &[u8]) -> bool {
     let differences = one.iter().zip(two).fold(0, |all, (a, b)| all | (a ^ b));
@@ -259,6 +273,18 @@ mod tests {
         ] {
             assert!(check(scheme, stored, typed), "{stored}");
             assert!(!check(scheme, stored, "wrong"), "{stored}");
+        }
+    }
+
+    #[test]
+    fn what_is_hashed_here_matches() {
+        let one = super::hashed(b"secret", &[1]);
+        let two = super::hashed(b"secret", &[2]);
+        assert!(one.starts_with(b"$1$") && one.len() == 34 && one != two);
+        for hash in [one, two] {
+            let stored = std::string::String::from_utf8(hash).unwrap();
+            assert!(check(Scheme::Md5Crypt, &stored, "secret"));
+            assert!(!check(Scheme::Md5Crypt, &stored, "other"));
         }
     }
 

@@ -30,6 +30,8 @@ pub enum Exit {
     Outcome(Outcome),
     /// The user left: ESC at a prompt. Nothing failed.
     Cancelled,
+    /// The time for a first key at a prompt passed: nobody is there.
+    Deserted,
 }
 
 impl From<Failure> for Exit {
@@ -118,6 +120,8 @@ pub struct State {
     pub columns: usize,
     /// Keys that were read but not used.
     pub keyboard: Keyboard,
+    /// Keys typed so far.
+    pub typed: u64,
 }
 
 /// The state of evaluation: everything a command may use.
@@ -266,7 +270,12 @@ impl Session<'_> {
     /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
     pub fn key_or_report(&mut self, deadline: Option<Duration>) -> Result<Option<Key>, Exit> {
         match self.state.keyboard.next(self.terminal, deadline) {
-            Event::Key(key) => Ok(Some(key)),
+            Event::Key(key) => {
+                if !matches!(key, Key::Report { .. }) {
+                    self.state.typed = self.state.typed.saturating_add(1);
+                }
+                Ok(Some(key))
+            }
             Event::Timeout => Ok(None),
             Event::Shutdown(request) => Err(Exit::Outcome(Outcome::Shutdown(request))),
         }

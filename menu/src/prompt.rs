@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::commands::files::columns;
 use crate::complete::{Completion, complete};
@@ -21,16 +22,19 @@ pub enum Escape {
     Nowhere,
 }
 
-/// Reads a line that starts out as `text`. `None` where the user left with ESC.
+/// Reads a line that starts out as `text`. `None` where the user left with ESC. The first key may take until
+/// `deadline`, the others as long as they like.
 ///
 /// # Errors
-/// [`Exit::Outcome`] where the toolstack asked the domain to stop.
+/// [`Exit::Outcome`] where the toolstack asked the domain to stop; [`Exit::Deserted`].
 pub fn read_line(
     session: &mut Session<'_>,
     prompt: &str,
     text: &[u8],
     history: &History,
+    deadline: Option<Duration>,
 ) -> Result<Option<Vec<u8>>, Exit> {
+    let mut deadline = deadline;
     let mut editor = LineEditor::new(text, history);
     let width = session
         .state
@@ -44,9 +48,11 @@ pub fn read_line(
         if !bytes.is_empty() {
             session.terminal.write(&bytes);
         }
-        let Some(key) = session.key(None)? else {
-            continue;
+        let Some(key) = session.key(deadline)? else {
+            session.print("\n");
+            return Err(Exit::Deserted);
         };
+        deadline = None;
         match editor.key(key) {
             LineAction::Changed => {}
             LineAction::Done => {
@@ -72,15 +78,18 @@ pub fn read_line(
     }
 }
 
-/// Runs commands as they are typed, until ESC or until one leads elsewhere.
+/// Runs commands as they are typed, until ESC or until one leads elsewhere. The very first key may take until
+/// `deadline`.
 ///
 /// # Errors
-/// Where a command leads; never a failure: those are shown, and the prompt comes again.
+/// Where a command leads, or [`Exit::Deserted`]; never a failure: those are shown, and the prompt comes again.
 pub fn command_line(
     session: &mut Session<'_>,
     history: &mut History,
     escape: Escape,
+    deadline: Option<Duration>,
 ) -> Result<(), Exit> {
+    let mut deadline = deadline;
     session.reset();
     session.state.running = None;
     let ways = match escape {
@@ -91,7 +100,8 @@ pub fn command_line(
         "\n [ TAB lists the possible commands, devices and files; `help` explains them.\n   {ways}. ]\n\n"
     ));
     loop {
-        let Some(line) = read_line(session, PROMPT, b"", history)? else {
+        let first = deadline.take();
+        let Some(line) = read_line(session, PROMPT, b"", history, first)? else {
             match escape {
                 Escape::ToMenu => return Ok(()),
                 Escape::Nowhere => continue,

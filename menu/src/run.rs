@@ -34,9 +34,14 @@ pub const FAILURE_WAIT: Duration = Duration::from_secs(10);
 
 /// What is done when nothing boots and nobody types, unless the options say otherwise.
 ///
-/// Waiting in the menu, the processor asleep: a guest that retries for ever fills the host's console log, and one that
-/// powers off looks to its owner as if it had never been started.
-pub const DEFAULT_UNATTENDED: Unattended = Unattended::Wait;
+/// Trying again: what was missing may be a disk whose back end is late, or a file that dom0 puts right. A guest that
+/// waits for a key would need somebody to come, and one that powers off looks to its owner as if it had never been
+/// started. Once a minute costs the host's console log half a kilobyte at a time.
+pub const DEFAULT_UNATTENDED: Unattended = Unattended::RetryAfter(60);
+
+/// How long the prompt without a menu waits for its first key before the domain powers off or restarts, where that is
+/// wanted.
+pub const PROMPT_WAIT: Duration = Duration::from_secs(60);
 
 /// Menus that may load each other (`configfile`) without a key between them, before the prompt opens.
 const MAX_LOADS: usize = 16;
@@ -46,8 +51,11 @@ const MAX_LOADS: usize = 16;
 pub enum Unattended {
     /// The menu waits for a key.
     Wait,
-    /// The menu counts down this many seconds and starts again with the default entry.
+    /// The menu counts down this many seconds and starts again with the default entry; where there is no menu, it is
+    /// looked for again.
     RetryAfter(u32),
+    /// The domain restarts.
+    Reboot,
     /// The domain powers off.
     PowerOff,
 }
@@ -120,6 +128,8 @@ pub enum Outcome {
     Reboot,
     /// The toolstack asked for it.
     Shutdown(ShutdownRequest),
+    /// There is no menu and nobody typed: look for one again, and call [`run`] with what was found.
+    LookAgain,
 }
 
 /// Shows `menu` and does what it and the user say. Without a menu, or with one that has no entries, the command line
@@ -170,6 +180,11 @@ pub fn run(
             Err(Exit::Load(_)) => runner
                 .session
                 .print("\nMenus that load each other without end; stopped\n"),
+            Err(Exit::Deserted) => match options.unattended {
+                Unattended::PowerOff => return Outcome::Halt,
+                Unattended::Reboot => return Outcome::Reboot,
+                Unattended::Wait | Unattended::RetryAfter(_) => return Outcome::LookAgain,
+            },
             // Neither comes out of the menu; the prompt is where they would lead.
             Ok(()) | Err(Exit::Failure(_) | Exit::Cancelled) => {}
         }
@@ -190,7 +205,7 @@ enum Trigger {
 enum Return {
     /// Somebody is there, or nothing failed.
     ToMenu,
-    /// It failed, and nobody pressed a key.
+    /// It did not boot, and nobody pressed a key.
     Deserted,
 }
 
@@ -255,6 +270,7 @@ impl Runner<'_, '_> {
                 match self.options.unattended {
                     Unattended::Wait => {}
                     Unattended::PowerOff => return Err(Exit::Outcome(Outcome::Halt)),
+                    Unattended::Reboot => return Err(Exit::Outcome(Outcome::Reboot)),
                     Unattended::RetryAfter(seconds) => {
                         // At least one second, or a menu that cannot boot would spin.
                         select.countdown = Some(seconds.max(1));
@@ -275,17 +291,28 @@ impl Runner<'_, '_> {
 
     /// The command line with no menu behind it. A password that was set still forbids it.
     fn prompt_alone(&mut self) -> Result<(), Exit> {
+        let wait = match self.options.unattended {
+            Unattended::Wait => None,
+            Unattended::RetryAfter(seconds) => Some(Duration::from_secs(seconds.max(1).into())),
+            Unattended::Reboot | Unattended::PowerOff => Some(PROMPT_WAIT),
+        };
+        let mut deadline = wait.map(|wait| self.session.after(wait));
         while self.session.access() == Access::Locked {
             self.session.print("\nPress a key and enter the password\n");
-            self.session.key(None)?;
+            if self.session.key(deadline)?.is_none() {
+                return Err(Exit::Deserted);
+            }
+            deadline = None;
             self.unlock()?;
         }
-        self.command_line(Escape::Nowhere)
+        self.loads = 0;
+        let (session, history) = (&mut self.session, &mut self.history);
+        prompt::command_line(session, history, Escape::Nowhere, deadline)
     }
 
     fn command_line(&mut self, escape: Escape) -> Result<(), Exit> {
         self.loads = 0;
-        prompt::command_line(&mut self.session, &mut self.history, escape)
+        prompt::command_line(&mut self.session, &mut self.history, escape, None)
     }
 
     fn first_choice(&mut self, menu: &Menu) -> usize {
@@ -331,8 +358,13 @@ impl Runner<'_, '_> {
                 return Ok(Return::ToMenu);
             };
             self.session.state.running = Some(index);
+            let typed = self.session.state.typed;
             if self.attempt(entry)?.is_ok() {
-                return Ok(Return::ToMenu);
+                // Nothing to boot, or a password that nobody gave: the menu is not to wait for ever after that either.
+                return Ok(match trigger {
+                    Trigger::Timeout if self.session.state.typed == typed => Return::Deserted,
+                    _ => Return::ToMenu,
+                });
             }
             tried.push(index);
             match self.next_fallback(menu, &tried) {
@@ -425,3 +457,6 @@ mod golden_tests;
 #[cfg(test)]
 #[path = "run_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "unattended_tests.rs"]
+mod unattended_tests;

@@ -5,14 +5,14 @@ use crate::error::Code;
 use crate::fake::{FakeMachine, FakeTerminal, Vt100};
 
 pub(super) struct Ran {
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     log: Vec<String>,
     pub(super) terminal: FakeTerminal,
 }
 
 impl Ran {
     /// The kernels that were asked for, in order.
-    fn kernels(&self) -> Vec<&str> {
+    pub(super) fn kernels(&self) -> Vec<&str> {
         self.log
             .iter()
             .filter_map(|line| line.strip_prefix("kernel "))
@@ -50,11 +50,11 @@ pub(super) fn run_with(
     }
 }
 
-fn run_menu(text: &str, script: &str) -> Ran {
+pub(super) fn run_menu(text: &str, script: &str) -> Ran {
     run_with(&mut machine(), Some(text), script, &Options::default())
 }
 
-const OFF: Outcome = Outcome::Shutdown(ShutdownRequest::PowerOff);
+pub(super) const OFF: Outcome = Outcome::Shutdown(ShutdownRequest::PowerOff);
 pub(super) const THREE: &str = "title A\nkernel /a\ntitle B\nkernel /b\ntitle C\nkernel /c\n";
 
 pub(super) fn with(globals: &str) -> String {
@@ -144,53 +144,6 @@ fn entries_that_name_each_other_as_fallback_are_tried_once() {
     let text =
         "timeout 1\ntitle X\nfallback 1\nkernel /none\ntitle Y\nfallback 0 1\nkernel /none2\n";
     assert_eq!(run_menu(text, "<60000><off>").kernels().len(), 2);
-}
-
-#[test]
-fn when_nothing_boots_the_menu_comes_back_and_waits() {
-    let text = "timeout 1\nfallback 1\ntitle X\nkernel /none\ntitle Y\nkernel /none2\n";
-    let ran = run_menu(text, "<3600000><off>");
-    assert_eq!(
-        (ran.outcome, ran.kernels()),
-        (OFF, ["(nd)/none []", "(nd)/none2 []"].into())
-    );
-    let last = *ran.terminal.per_second.keys().last().unwrap();
-    assert_eq!(last, 1 + FAILURE_WAIT.as_secs());
-}
-
-#[test]
-fn unattended_guests_can_retry_or_power_off() {
-    let text = "timeout 1\nfallback 1\ntitle X\nkernel /none\ntitle Y\nkernel /none2\n";
-    let options = Options {
-        unattended: Unattended::PowerOff,
-        ..Options::default()
-    };
-    let ran = run_with(&mut machine(), Some(text), "<3600000>", &options);
-    assert_eq!(
-        (ran.outcome, ran.terminal.now),
-        (Outcome::Halt, Duration::from_secs(11))
-    );
-    let options = Options {
-        unattended: Unattended::RetryAfter(30),
-        ..Options::default()
-    };
-    let ran = run_with(&mut machine(), Some(text), "<50000><off>", &options);
-    assert_eq!((ran.outcome, ran.kernels().len()), (OFF, 4));
-}
-
-#[test]
-fn a_failure_that_was_chosen_is_never_retried() {
-    let options = Options {
-        unattended: Unattended::PowerOff,
-        ..Options::default()
-    };
-    let ran = run_with(
-        &mut machine(),
-        Some("title X\nkernel /none\n"),
-        "\r<3600000><off>",
-        &options,
-    );
-    assert_eq!((ran.outcome, ran.kernels().len()), (OFF, 1));
 }
 
 #[test]

@@ -137,8 +137,8 @@ commands! {
         "Marks the root partition active. This loader does not write partition tables, and nothing under Xen reads the mark.";
     "map" Entry Accepted commands::settings::quiet, "TO FROM",
         "Exchanges BIOS drive numbers. Accepted; there is no BIOS under Xen.";
-    "md5crypt" Entry Refused commands::settings::md5crypt, "",
-        "Encrypts a password for `password --md5`. Use `openssl passwd -1` on a running system instead.";
+    "md5crypt" Entry Works commands::password::md5crypt, "",
+        "Asks for a password and shows it as `password --md5` wants it. The salt is made of the time.";
     "module" Entry Works commands::boot::module, "FILE [ARGUMENT...]",
         "Loads a multiboot module, unpacking it where it is in gzip format. Its command line includes FILE.";
     "modulenounzip" Entry Works commands::boot::module_as_is, "FILE [ARGUMENT...]",

@@ -1,5 +1,6 @@
 //! `password`: asking for it, and comparing.
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::error::{Code, Failure};
 use crate::eval::{Access, Exit, Session};
 use crate::keys::Key;
 use crate::parse;
+use crate::text::decode;
 use crate::tree::{Command, Password};
 
 /// How long a password is waited for, from key to key.
@@ -47,6 +49,17 @@ pub(crate) fn unlock(session: &mut Session<'_>) -> Result<(), Exit> {
             Ok(())
         }
     }
+}
+
+/// `md5crypt`: asks for a password and shows it as `password --md5` wants it.
+pub(crate) fn md5crypt(session: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
+    session.print("Password: ");
+    let typed = read_secret(session)?;
+    // A salt need not be secret, only different from others: when the keys came is enough.
+    let moment = session.terminal.now().as_nanos().to_le_bytes();
+    let hash = crypt::hashed(&typed, &moment);
+    session.print(&format!("\nEncrypted: {}\n", decode(&hash)));
+    Ok(())
 }
 
 /// Asks for a password and fails with Error 32 unless it is the right one.

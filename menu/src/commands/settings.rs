@@ -135,14 +135,6 @@ pub(crate) fn pager(session: &mut Session<'_>, command: &Command) -> Result<(), 
     Ok(())
 }
 
-pub(crate) fn md5crypt(_: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
-    Err(Failure::new(Code::UNKNOWN_COMMAND)
-        .because(
-            "this loader has no source of random salt; use `openssl passwd -1` on a running system",
-        )
-        .into())
-}
-
 pub(crate) fn read(_: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
     Err(Failure::new(Code::UNKNOWN_COMMAND)
         .because("there is nothing like it in a PV guest; see `help`")

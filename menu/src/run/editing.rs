@@ -42,6 +42,7 @@ impl Runner<'_, '_> {
                         "grub edit> ",
                         editor.line(),
                         &History::default(),
+                        None,
                     )?;
                     if let Some(line) = line {
                         editor.set_line(line);
@@ -83,6 +84,7 @@ impl Runner<'_, '_> {
             "grub append> ",
             args,
             &History::default(),
+            None,
         )?
         else {
             return Ok(Return::ToMenu);
