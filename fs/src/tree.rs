@@ -138,8 +138,11 @@ pub trait File {
 
     /// Where the file's bytes are, in their order, neighbours joined.
     /// # Errors
-    /// As the disk has it; [`FsError::Unsupported`] for more than [`STRETCHES_MAX`] of them.
-    fn stretches(&self) -> Result<Vec<Stretch>, FsError>;
+    /// As the disk has it; [`FsError::Unsupported`] for more than [`STRETCHES_MAX`] of them, and for files that are on no
+    /// disk, the default.
+    fn stretches(&self) -> Result<Vec<Stretch>, FsError> {
+        Err(FsError::unsupported("blocks of a file that is on no disk"))
+    }
 
     /// Replaces the bytes at `offset` where they are on the disk, and has read them back when it returns. Nothing
     /// else of the file system changes, not even the file's date.
@@ -147,7 +150,10 @@ pub trait File {
     /// [`FsError::BeyondEnd`] and [`FsError::NotInPlace`] before anything is written: where the bytes are not simply on
     /// the disk, or changing them would contradict a journal or a checksum. [`FsError::Device`] for what the disk says;
     /// the bytes are then the old ones, the new ones or both in part.
-    fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError>;
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
+        let _ = (offset, bytes);
+        Err(FsError::NotInPlace("the file is on no disk"))
+    }
 }
 
 /// Finds out which file system `volume` holds and opens it.
