@@ -62,6 +62,7 @@ impl Verdict {
 #[derive(Default)]
 pub(crate) struct Shelf {
     images: Mutex<BTreeMap<String, DiskImage>>,
+    files: Mutex<BTreeMap<String, PathBuf>>,
 }
 
 /// What a scenario's function works with: the machine, and whatever it has set up so far.
@@ -132,6 +133,27 @@ impl Stage {
         let image = make(&self.bed, &base)?;
         images.insert(name.to_owned(), image.clone());
         Ok(image)
+    }
+
+    /// The file `name`, made by `make` at the path it is given unless a scenario of this run has made it.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) fn file(
+        &self,
+        name: &str,
+        make: impl FnOnce(&Bed, &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let mut files = locked(&self.shelf.files);
+        if let Some(file) = files.get(name) {
+            return Ok(file.clone());
+        }
+        let folder = self.folder.parent().unwrap_or(&self.folder).join("files");
+        fs::create_dir_all(&folder)?;
+        let file = folder.join(name);
+        make(&self.bed, &file)?;
+        files.insert(name.to_owned(), file.clone());
+        Ok(file)
     }
 
     /// Plugs a disk into dom0 and returns its device there, for [`Config::disk`].

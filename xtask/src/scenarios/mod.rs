@@ -1,8 +1,15 @@
 //! The table of scenarios: every promise that is kept under a real Xen, one row each.
 
+mod chain;
 mod direct;
+mod hello;
 mod loader;
 pub(crate) mod media;
+mod packing;
+mod places;
+mod refusals;
+mod sizes;
+mod trouble;
 mod wide32;
 mod witness;
 
@@ -10,8 +17,20 @@ use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they are started.
 pub(crate) fn all() -> Vec<&'static Scenario> {
-    [direct::TABLE, loader::TABLE, wide32::TABLE, witness::TABLE]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        direct::TABLE,
+        loader::TABLE,
+        places::PLACES,
+        places::OTHERS,
+        packing::TABLE,
+        refusals::TABLE,
+        chain::TABLE,
+        sizes::TABLE,
+        trouble::TABLE,
+        wide32::TABLE,
+        witness::TABLE,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -18,6 +18,7 @@ pub(crate) struct Config {
     lines: Vec<String>,
     disks: Vec<String>,
     interfaces: Vec<String>,
+    is_paused: bool,
 }
 
 impl Config {
@@ -31,6 +32,12 @@ impl Config {
     /// Adds any line of xl.cfg.
     pub(crate) fn line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
+        self
+    }
+
+    /// The guest is created but does not run before [`Guest::resume`].
+    pub(crate) fn paused(mut self) -> Self {
+        self.is_paused = true;
         self
     }
 
@@ -102,7 +109,8 @@ pub(crate) struct Guest {
     dom0: Arc<Dom0>,
     log: PathBuf,
     xl_log: PathBuf,
-    tty: String,
+    name: String,
+    id: Option<u32>,
     /// How much of the console `expect` has used up.
     used: usize,
     deadline: Instant,
@@ -129,27 +137,26 @@ impl Guest {
             .saturating_duration_since(Instant::now())
             .max(Duration::from_secs(10));
         let created = Instant::now();
-        // A guest may be gone by the time its console is asked for, so only xl's own code counts.
+        let pause = if config.is_paused { "-p" } else { "" };
+        // A guest may be gone by the time its number is asked for, so only xl's own code counts.
         let line = format!(
-            "xl create /share/{name}.cfg || exit 1; \
-             xenstore-read /local/domain/$(xl domid {name})/console/tty 2>/dev/null; true"
+            "xl create {pause} /share/{name}.cfg || exit 1; xl domid {name} 2>/dev/null; true"
         );
         let answer = dom0.try_run(&line, limit)?;
         let log = share.join("console").join(format!("guest-{name}.log"));
         let xl_log = share.join("console").join(format!("xl-{name}.log"));
-        let tty = answer
+        let id = answer
             .output
             .lines()
-            .rev()
-            .find(|l| l.starts_with("/dev/pts/"))
-            .unwrap_or_default()
-            .to_owned();
+            .next_back()
+            .and_then(|l| l.trim().parse().ok());
         let guest = Guest {
             machine: machine.clone(),
             dom0: dom0.clone(),
             log,
             xl_log,
-            tty,
+            name: name.to_owned(),
+            id,
             used: 0,
             deadline,
             created,
@@ -292,11 +299,37 @@ impl Guest {
     /// Types bytes into the guest's console.
     ///
     /// # Errors
-    /// [`Trouble::Bed`] when dom0 does not answer.
+    /// [`Trouble::Guest`] when the guest is gone, [`Trouble::Bed`] when dom0 does not answer.
     pub(crate) fn type_keys(&self, keys: &[u8]) -> std::result::Result<(), Trouble> {
         let octal: String = keys.iter().map(|b| format!("\\{b:03o}")).collect();
-        self.dom0.run(&format!("printf '{octal}' > {}", self.tty))?;
+        let id = self.id()?;
+        self.dom0.run(&format!(
+            "printf '{octal}' > $(xenstore-read /local/domain/{id}/console/tty)"
+        ))?;
         Ok(())
+    }
+
+    /// Lets a guest that was created [`Config::paused`] run.
+    ///
+    /// # Errors
+    /// [`Trouble::Bed`] when xl refuses.
+    pub(crate) fn resume(&self) -> std::result::Result<(), Trouble> {
+        self.dom0.run(&format!("xl unpause {}", self.name))?;
+        Ok(())
+    }
+
+    /// The domain's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The domain's number.
+    ///
+    /// # Errors
+    /// [`Trouble::Guest`] when it was gone before it could be asked for.
+    pub(crate) fn id(&self) -> std::result::Result<u32, Trouble> {
+        self.id
+            .ok_or_else(|| Trouble::Guest("the guest ended at once".to_owned()))
     }
 }
 

@@ -52,6 +52,7 @@ const OTHERS: &[&str] = &[
     "xenstore-rm",
     "xenstore-list",
     "xenstore-exists",
+    "xenstore-chmod",
     "dnsmasq",
     "dhcpd",
     "tc",
