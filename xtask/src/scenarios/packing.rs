@@ -77,7 +77,7 @@ fn boot(stage: &mut Stage, name: &str, packing: Packing) -> Outcome {
 }
 
 fn packed(stage: &Stage, packing: Packing) -> Result<Vec<u8>> {
-    let elf_file = stage.file("vmlinux", |bed, file| unpack(bed, file))?;
+    let elf_file = stage.file("vmlinux", unpack)?;
     let elf = || fs::read(&elf_file).context(|| "no vmlinux");
     match packing {
         Packing::Elf => elf(),

@@ -142,7 +142,17 @@ impl Guest {
         let line = format!(
             "xl create {pause} /share/{name}.cfg || exit 1; xl domid {name} 2>/dev/null; true"
         );
-        let answer = dom0.try_run(&line, limit)?;
+        let mut answer = dom0.try_run(&line, limit)?;
+        if answer.code != 0 && answer.output.contains("died due to fatal signal") {
+            // xl's own child died (seen: of a damaged heap), which says nothing about the guest.
+            dom0.try_run(
+                &format!(
+                    "xl destroy {name}; rm -f /share/console/guest-{name}.log /share/console/xl-{name}.log"
+                ),
+                limit,
+            )?;
+            answer = dom0.try_run(&line, limit)?;
+        }
         let log = share.join("console").join(format!("guest-{name}.log"));
         let xl_log = share.join("console").join(format!("xl-{name}.log"));
         let id = answer
