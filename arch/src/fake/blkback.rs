@@ -269,7 +269,7 @@ impl Blkback {
             ("frontend-id", &GUEST.0.to_string()),
             ("online", "1"),
             ("mode", back.disk.mode),
-            ("params", if no_medium { "" } else { "/dev/fake" }),
+            ("params", if no_medium { "aio:" } else { "/dev/fake" }),
         ] {
             world.host_write(&format!("{backend}/{key}"), value);
         }

@@ -184,7 +184,8 @@ fn await_back_end(device: &Device, name: &str) -> Result<(), BlockError> {
         let medium = device
             .find_text("params")
             .map_err(|error| absent(name, &error))?;
-        if medium.as_deref() == Some("") {
+        // Nothing, or the kind of file without a file: "aio:".
+        if medium.is_some_and(|medium| medium.is_empty() || medium.ends_with(':')) {
             return Err(empty(name));
         }
     }

@@ -190,6 +190,10 @@ impl Wire {
             if reply.kind != Kind::WATCH_EVENT && reply.request == header.request {
                 return Ok((reply, payload));
             }
+            // They must not keep us here for ever. Only here: an answer that is there counts, however late we wake up.
+            if self.hv.now() >= deadline {
+                return Err(Stop::Late);
+            }
         }
     }
 
@@ -229,10 +233,6 @@ impl Wire {
         let mut done = 0;
         let mut stage = stage;
         while done < out.len() {
-            // Replies that nobody wants must not keep us here for ever.
-            if self.hv.now() >= deadline {
-                return Err(late(stage));
-            }
             let consumed = self.page.load(RSP_CONS);
             let available = self.page.load(RSP_PROD).wrapping_sub(consumed);
             if available > RING_BYTES {
