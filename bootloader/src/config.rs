@@ -256,4 +256,33 @@ mod tests {
             assert_eq!(arguments.ignored.is_empty(), expected.is_some(), "{text}");
         }
     }
+
+    /// Every word that `docs/menu.md` offers is understood, and every word understood is offered.
+    #[test]
+    fn the_words_are_on_the_page() {
+        let page = include_str!("../../docs/menu.md");
+        let mut offered: Vec<String> = Vec::new();
+        for row in page.lines().filter(|line| line.starts_with("| `--")) {
+            let cell = row.split('|').nth(1).unwrap_or_default();
+            for word in cell.split('`').filter(|part| part.starts_with("--")) {
+                let word = word.replace("SECONDS", "7").replace("NUMBER", "1");
+                let arguments = Arguments::parse(word.as_bytes());
+                assert!(arguments.ignored.is_empty(), "{word}");
+                offered.push(word);
+            }
+        }
+        let source = include_str!("config.rs");
+        let (source, _) = source.split_once("mod tests").unwrap_or_default();
+        let options = source.split("strip_prefix(b\"--").skip(1);
+        let mut count = 0;
+        for option in options.filter_map(|rest| rest.split('"').next()) {
+            let option = format!("--{option}");
+            assert!(
+                offered.iter().any(|word| word.starts_with(&option)),
+                "{option}"
+            );
+            count += 1;
+        }
+        assert_eq!(count, 4);
+    }
 }
