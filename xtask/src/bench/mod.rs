@@ -28,9 +28,9 @@ pub(crate) struct Options {
     /// One round, a smaller large guest, no search for the smallest guest, nothing written: for development
     #[arg(long)]
     quick: bool,
-    /// How often each candidate takes its turn
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    rounds: usize,
+    /// How often each candidate takes its turn [default: 5, quick: 1]
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
     /// Do only this part
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Part>,
@@ -409,7 +409,7 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
         loader: lab.keep(&image.gzip)?,
         grub: lab.keep(&grub)?,
         lab,
-        rounds: if options.quick { 1 } else { options.rounds },
+        rounds: options.rounds.unwrap_or(if options.quick { 1 } else { 5 }),
         report: Report::default(),
     };
     let wanted = |part| options.only.is_none_or(|only| only == part);
