@@ -58,14 +58,31 @@ impl RangeDecoder {
         let bound = (self.range >> 11).wrapping_mul(u32::from(*prob));
         if self.code < bound {
             self.range = bound;
-            *prob += (2048 - *prob) >> 5;
+            *prob = prob.wrapping_add(2048u16.wrapping_sub(*prob) >> 5);
             0
         } else {
             self.range = self.range.wrapping_sub(bound);
             self.code = self.code.wrapping_sub(bound);
-            *prob -= *prob >> 5;
+            *prob = prob.wrapping_sub(*prob >> 5);
             1
         }
+    }
+
+    /// As [`RangeDecoder::bit`], without a branch on the bit: for the bits of a number, which no processor foresees.
+    #[inline(always)]
+    fn digit(&mut self, input: &mut Input<'_>, prob: &mut Prob) -> usize {
+        self.normalise(input);
+        let before = i32::from(*prob);
+        let bound = (self.range >> 11).wrapping_mul(u32::from(*prob));
+        let one = self.code >= bound;
+        // All ones for a 1.
+        let mask = 0u32.wrapping_sub(u32::from(one));
+        self.range = bound.wrapping_add(mask & self.range.wrapping_sub(bound.wrapping_mul(2)));
+        self.code = self.code.wrapping_sub(bound & mask);
+        // (2048 - p) / 32 is added for a 0; for a 1, p / 32 is taken away, which is (p - 31) / 32 rounded up.
+        let towards = if one { 31 } else { 2048i32 };
+        *prob = before.wrapping_add(towards.wrapping_sub(before) >> 5) as Prob;
+        usize::from(one)
     }
 
     /// A number of `bits` bits, high bit first, each with its own probability in the tree `probs`.
@@ -78,7 +95,7 @@ impl RangeDecoder {
     ) -> usize {
         let mut symbol = 1;
         for _ in 0..bits {
-            symbol = symbol << 1 | self.bit(input, &mut probs[symbol & (N - 1)]);
+            symbol = symbol << 1 | self.digit(input, &mut probs[symbol & (N - 1)]);
         }
         symbol - (1 << bits)
     }
@@ -95,7 +112,7 @@ impl RangeDecoder {
         let mut symbol = 1;
         let mut value = 0;
         for place in 0..bits {
-            let bit = self.bit(input, &mut probs[base.wrapping_add(symbol) & (N - 1)]);
+            let bit = self.digit(input, &mut probs[base.wrapping_add(symbol) & (N - 1)]);
             symbol = symbol << 1 | bit;
             value |= (bit as u32) << place;
         }
@@ -272,6 +289,22 @@ impl Lzma {
         floor: usize,
         limit: usize,
     ) -> Result<Stop, Fault> {
+        // A copy of its own stays in registers.
+        let mut local = RangeDecoder { ..*range };
+        let result = self.decode_with(&mut local, input, out, floor, limit);
+        *range = local;
+        result
+    }
+
+    #[inline(always)]
+    fn decode_with(
+        &mut self,
+        range: &mut RangeDecoder,
+        input: &mut Input<'_>,
+        out: &mut Window<'_>,
+        floor: usize,
+        limit: usize,
+    ) -> Result<Stop, Fault> {
         while out.len() < limit {
             input.check()?;
             let position = out.len() - floor;
@@ -348,7 +381,7 @@ impl Lzma {
         let mut symbol = 1;
         if self.state < LITERAL_STATES {
             while symbol < 0x100 {
-                symbol = symbol << 1 | range.bit(input, &mut probs[symbol & 1023]);
+                symbol = symbol << 1 | range.digit(input, &mut probs[symbol & 1023]);
             }
         } else {
             // After a match the byte it would have gone on with is a good guess: as long as the bits
@@ -358,9 +391,9 @@ impl Lzma {
             while symbol < 0x100 {
                 guess <<= 1;
                 let guessed = guess & offset;
-                let bit = range.bit(input, &mut probs[(offset + guessed + symbol) & 1023]);
+                let bit = range.digit(input, &mut probs[(offset + guessed + symbol) & 1023]);
                 symbol = symbol << 1 | bit;
-                offset &= if bit == 0 { !guessed } else { guessed };
+                offset &= guessed ^ bit.wrapping_sub(1);
             }
         }
         self.state = match self.state {

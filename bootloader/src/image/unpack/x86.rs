@@ -13,10 +13,7 @@ pub(super) fn undo(code: &mut [u8], start: u32) {
     let mut mask = 0usize;
     let mut previous: Option<usize> = None;
     let mut at = 0;
-    while let Some(skipped) = code
-        .get(at..)
-        .and_then(|rest| rest.iter().position(|byte| byte & 0xfe == 0xe8))
-    {
+    while let Some(skipped) = code.get(at..).and_then(find_opcode) {
         at += skipped;
         let Some(operand) = code
             .get(at + 1..at + 5)
@@ -63,6 +60,20 @@ pub(super) fn undo(code: &mut [u8], start: u32) {
         }
         at += 5;
     }
+}
+
+/// Where the first call or jump (0xe8, 0xe9) may be.
+fn find_opcode(code: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let (words, _) = code.as_chunks::<8>();
+    let is_free = |word: &[u8; 8]| {
+        let differs = u64::from_le_bytes(*word) & (0xfe * LOW) ^ (0xe8 * LOW);
+        // A byte of zeros borrows from its own top bit.
+        differs.wrapping_sub(LOW) & !differs & (0x80 * LOW) == 0
+    };
+    let free = words.iter().take_while(|word| is_free(word)).count() * 8;
+    let rest = code.get(free..)?;
+    Some(free + rest.iter().position(|byte| byte & 0xfe == 0xe8)?)
 }
 
 /// Whether a top byte is all zeros or all ones: a target near enough to have been converted.
