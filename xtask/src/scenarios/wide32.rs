@@ -5,89 +5,218 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::guests::{self, LINUX_32};
 use crate::problem::Result;
 use crate::scenario::{Outcome, Scenario, Stage};
-use crate::scenarios::media;
+use crate::scenarios::{media, witness};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Trouble};
 
 const TWO_MINUTES: Duration = Duration::from_secs(120);
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 const MIB: u32 = 192;
+const LARGE_MIB: u32 = 3072;
+/// Bytes of a module that is large for 32 bits: about a third of what a 32-bit kernel can map.
+const LARGE_MODULE: usize = 300 << 20;
 
 pub(super) const TABLE: &[Scenario] = &[
     Scenario {
         name: "shim-grub",
         limit: TWO_MINUTES,
         mib: MIB,
-        run: |stage| chain(stage, Table::Mbr, FileSystem::Ext3, MIB),
+        run: |stage| chain(stage, &Case::default()),
+    },
+    Scenario {
+        name: "shim-gpt-fat",
+        limit: TWO_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let case = Case {
+                table: Table::Gpt,
+                kind: FileSystem::Fat32,
+                ..Case::default()
+            };
+            chain(stage, &case)
+        },
+    },
+    Scenario {
+        name: "shim-gpt-ext4",
+        limit: TWO_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let case = Case {
+                table: Table::Gpt,
+                kind: FileSystem::Ext4,
+                ..Case::default()
+            };
+            chain(stage, &case)
+        },
+    },
+    Scenario {
+        name: "shim-twice",
+        limit: TWO_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let case = Case {
+                start: Start::Menu("twice.lst"),
+                ..Case::default()
+            };
+            chain(stage, &case)
+        },
+    },
+    Scenario {
+        name: "shim-ramdisk-menu",
+        limit: TWO_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let case = Case {
+                start: Start::Ramdisk,
+                ..Case::default()
+            };
+            chain(stage, &case)
+        },
+    },
+    Scenario {
+        name: "shim-refuses-64bit",
+        limit: TWO_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let config = shim(&stage.share(&loader(stage))?, MIB);
+            refuse(
+                stage,
+                config,
+                "64bit.lst",
+                "this is a 64-bit kernel; start this domain with pv-grub-x86_64.gz",
+            )
+        },
+    },
+    Scenario {
+        name: "refuses-32bit",
+        limit: TWO_MINUTES,
+        mib: MIB,
+        run: |stage| {
+            let config = Config::new(&stage.share(&stage.loader)?, MIB);
+            refuse(
+                stage,
+                config,
+                "menu.lst",
+                "this is a 32-bit kernel; start this domain with pv-grub-x86_32.gz",
+            )
+        },
+    },
+    Scenario {
+        name: "shim-large-module",
+        limit: TEN_MINUTES,
+        mib: LARGE_MIB,
+        run: large_module,
     },
     Scenario {
         name: "shim-64bit",
-        limit: TWO_MINUTES,
+        limit: FIVE_MINUTES,
         mib: 320,
         run: shim_64,
     },
 ];
 
+/// How the chain from menu to GRUB is set up.
+struct Case {
+    table: Table,
+    kind: FileSystem,
+    start: Start,
+}
+
+/// Where the loader's menu comes from.
+enum Start {
+    /// This file below `/boot/grub` on the disk.
+    Menu(&'static str),
+    /// The domain's ramdisk.
+    Ramdisk,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Case {
+            table: Table::Mbr,
+            kind: FileSystem::Ext3,
+            start: Start::Menu("menu.lst"),
+        }
+    }
+}
+
 /// What GRUB's menu entry writes: only its own configuration can know.
 const GRUB_SAYS: &str = "GRUB read its menu from the same disk";
 
+const MENU: &str = "default 0\ntimeout 0\ntitle GRUB\n  root (hd0,0)\n  kernel /boot/grub.bin\n";
+const MENU_OF_LOADER: &str = "default 0\ntimeout 0\ntitle The loader once more\n  root (hd0,0)\n  kernel /boot/pv-grub.gz (hd0,0)/boot/grub/menu.lst\n";
+const MENU_OF_64_BITS: &str =
+    "default 0\ntimeout 0\ntitle Debian\n  root (hd0,0)\n  kernel /boot/vmlinuz\n";
+
 /// The 32-bit loader.
-fn loader(stage: &Stage) -> PathBuf {
+pub(super) fn loader(stage: &Stage) -> PathBuf {
     stage.loader.with_file_name("pv-grub-x86_32.gz")
 }
 
 /// A guest of the shim.
-fn config(kernel: &str, mib: u32) -> Config {
+fn shim(kernel: &str, mib: u32) -> Config {
     Config::new(kernel, mib)
         .line("type=\"pvh\"")
         .line("pvshim=1")
 }
 
-/// The menu of disks for 32-bit guests, whose first entry, at once, is GRUB's own image.
-fn menu(root: &str) -> String {
-    format!(
-        "default 0\ntimeout 0\ntitle GRUB\n  root {root}\n  kernel /boot/grub.bin\n\
-         title Itself\n  root {root}\n  kernel /boot/pv-grub {root}/boot/grub/menu.lst\n\
-         title Wrong width\n  root {root}\n  kernel /boot/vmlinuz\n"
-    )
-}
-
-/// A disk with GRUB's 32-bit image, the loader and a 64-bit kernel, whose first partition has file system `kind`.
+/// A disk with GRUB's 32-bit image, the loader and a 64-bit kernel. GRUB's own menu is in the last partition, which is
+/// of a kind that it can read: GRUB 2.06 does not know what mke2fs of today makes of ext4.
 fn disk_with(stage: &Stage, table: Table, kind: FileSystem) -> Result<DiskImage> {
-    let root = match table {
-        Table::None => "(hd0)",
-        _ => "(hd0,0)",
-    };
     let loader = loader(stage);
     stage.image(&format!("wide32-{table:?}-{kind:?}"), |bed, folder| {
         let content = disk::fresh_folder(&folder.join("content"))?;
         let grub = bed.file("/grub-i386-xen.bin")?;
         disk::put(&content, "boot/grub.bin", &grub)?;
-        disk::put(&content, "boot/pv-grub", &loader)?;
+        disk::put(&content, "boot/pv-grub.gz", &loader)?;
         disk::put(&content, "boot/vmlinuz", &bed.debian12.image)?;
-        disk::put_text(&content, "boot/grub/menu.lst", menu(root).as_bytes())?;
+        for (name, menu) in [
+            ("menu.lst", MENU),
+            ("twice.lst", MENU_OF_LOADER),
+            ("64bit.lst", MENU_OF_64_BITS),
+        ] {
+            disk::put_text(&content, &format!("boot/grub/{name}"), menu.as_bytes())?;
+        }
+        let mut parts = vec![folder.join("part0.img")];
+        let mut second = content.clone();
+        if kind == FileSystem::Ext4 {
+            second = disk::fresh_folder(&folder.join("content1"))?;
+            parts.push(folder.join("part1.img"));
+        }
         let entry = format!(
             "set timeout=0\nmenuentry 'here' {{\n  echo '{GRUB_SAYS}'\n  cat /boot/grub/said\n  halt\n}}\n"
         );
-        disk::put_text(&content, "boot/grub/grub.cfg", entry.as_bytes())?;
-        disk::put_text(&content, "boot/grub/said", b"and a file as well\n")?;
-        let part = folder.join("part.img");
-        disk::make_file_system(bed, kind, &content, 48, &part)?;
-        disk::join(table, &[part], 512, &folder.join("disk.img"))
+        disk::put_text(&second, "boot/grub/grub.cfg", entry.as_bytes())?;
+        disk::put_text(&second, "boot/grub/said", b"and a file as well\n")?;
+        if let [first, rest @ ..] = parts.as_slice() {
+            disk::make_file_system(bed, kind, &content, 48, first)?;
+            for part in rest {
+                disk::make_file_system(bed, FileSystem::Ext3, &second, 16, part)?;
+            }
+        }
+        disk::join(table, &parts, 512, &folder.join("disk.img"))
     })
 }
 
 /// Loader, menu, GRUB, its own menu: from one disk.
-fn chain(stage: &mut Stage, table: Table, kind: FileSystem, mib: u32) -> Outcome {
-    let disk = disk_with(stage, table, kind)?;
+fn chain(stage: &mut Stage, case: &Case) -> Outcome {
+    let disk = disk_with(stage, case.table, case.kind)?;
     let device = stage.plug(&disk)?;
-    let kernel = stage.share(&loader(stage))?;
-    let config = config(&kernel, mib)
-        .extra("(hd0,0)/boot/grub/menu.lst")
+    let mut config = shim(&stage.share(&loader(stage))?, MIB)
         .disk(&format!("vdev=xvda,access=rw,target={device}"));
+    config = match case.start {
+        Start::Menu(name) => config.extra(&format!("(hd0,0)/boot/grub/{name}")),
+        Start::Ramdisk => config.ramdisk(&stage.share_bytes("menu", MENU.as_bytes())?),
+    };
     let mut guest = stage.start(&config)?;
     guest.expect("(x86_32)", TWO_MINUTES)?;
+    if matches!(case.start, Start::Menu("twice.lst")) {
+        guest.expect("(x86_32)", TWO_MINUTES)?;
+    }
     guest.expect(GRUB_SAYS, TWO_MINUTES)?;
     guest.expect("and a file as well", TWO_MINUTES)?;
     match guest.wait_gone(TWO_MINUTES)? {
@@ -96,13 +225,56 @@ fn chain(stage: &mut Stage, table: Table, kind: FileSystem, mib: u32) -> Outcome
     }
 }
 
+/// A kernel of the wrong width: said so, with the way out, and the menu goes on.
+fn refuse(stage: &mut Stage, config: Config, menu: &str, words: &str) -> Outcome {
+    let disk = disk_with(stage, Table::Mbr, FileSystem::Ext3)?;
+    let device = stage.plug(&disk)?;
+    let config = config
+        .extra(&format!("(hd0,0)/boot/grub/{menu}"))
+        .disk(&format!("vdev=xvda,access=rw,target={device}"));
+    let mut guest = stage.start(&config)?;
+    guest.expect("Error 13", TWO_MINUTES)?;
+    guest.expect(words, TWO_MINUTES)?;
+    Ok(())
+}
+
+/// A guest of 3 GiB whose module of 300 MiB is read from disk and arrives whole: the witness reads every byte.
+fn large_module(stage: &mut Stage) -> Outcome {
+    let include = guests::xen_headers(&stage.bed)?;
+    let program = guests::witness(&include, &LINUX_32, &stage.folder)?;
+    let module = witness::module(LARGE_MODULE);
+    let hash = module.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let content = disk::fresh_folder(&stage.folder.join("content"))?;
+    disk::put(&content, "boot/witness", &program)?;
+    disk::put_text(&content, "boot/module", &module)?;
+    let menu = "default 0\ntimeout 0\ntitle Witness\n  root (hd0,0)\n  kernel /boot/witness\n  initrd /boot/module\n";
+    disk::put_text(&content, "boot/grub/menu.lst", menu.as_bytes())?;
+    let part = stage.folder.join("part.img");
+    disk::make_file_system(&stage.bed, FileSystem::Ext4, &content, 360, &part)?;
+    let image = disk::join(Table::Mbr, &[part], 512, &stage.folder.join("disk.img"))?;
+    let device = stage.plug(&image)?;
+    let config = shim(&stage.share(&loader(stage))?, LARGE_MIB)
+        .extra("(hd0,0)/boot/grub/menu.lst")
+        .disk(&format!("vdev=xvda,access=rw,target={device}"));
+    let mut guest = stage.start(&config)?;
+    guest.expect(&format!("WITNESS module.hash={hash:#x}"), TEN_MINUTES)?;
+    guest.expect(
+        &format!("WITNESS module.len_without_trailing_zeros={LARGE_MODULE:#x}"),
+        TEN_MINUTES,
+    )?;
+    guest.expect("WITNESS done", TEN_MINUTES)?;
+    Ok(())
+}
+
 /// The 64-bit loader and Debian's kernel as guests of the shim.
 fn shim_64(stage: &mut Stage) -> Outcome {
     let kernel = stage.bed.debian12.clone();
     let disk = media::sample(stage, &kernel)?;
     let device = stage.plug(&disk)?;
     let loader = stage.share(&stage.loader)?;
-    let config = config(&loader, 320)
+    let config = shim(&loader, 320)
         .extra("(hd0,0)/boot/grub/menu.lst")
         .disk(&format!("vdev=xvda,access=rw,target={device}"));
     let mut guest = stage.start(&config)?;

@@ -18,6 +18,7 @@ use flate2::write::GzEncoder;
 use crate::guests::{self, LINUX, LINUX_32, OLD_LINUX, PLAIN, VANDAL, Variant, Width};
 use crate::problem::{Problem, Result};
 use crate::scenario::{Outcome, Scenario, Stage};
+use crate::scenarios::wide32;
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Trouble};
 
@@ -244,7 +245,13 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "witness-32",
         limit: FIVE_MINUTES,
         mib: MIB,
-        run: thirty_two_bits,
+        run: |stage| thirty_two_bits(stage, repeats),
+    },
+    Scenario {
+        name: "witness-32-loaded",
+        limit: FIVE_MINUTES,
+        mib: MIB,
+        run: |stage| thirty_two_bits(stage, loaded),
     },
     Scenario {
         name: "witness-sees-grub2",
@@ -262,7 +269,7 @@ struct Props {
 }
 
 /// Bytes without any pattern that a shifted or swapped page would keep; never zero, so that trailing zeros are padding.
-fn module(bytes: usize) -> Vec<u8> {
+pub(super) fn module(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     (0..bytes)
         .map(|_| {
@@ -398,7 +405,10 @@ fn repeats(stage: &mut Stage, case: &Case<'_>) -> Outcome {
 fn loaded(stage: &mut Stage, case: &Case<'_>) -> Outcome {
     let props = props(stage, case)?;
     let direct = by_xl(stage, case, &props)?;
-    let loader = stage.share(&stage.loader.clone())?;
+    let loader = match case.variant.width {
+        Width::Bits64 => stage.share(&stage.loader)?,
+        Width::Bits32 => stage.share(&wide32::loader(stage))?,
+    };
     let config = Config::new(&loader, case.mib).extra("(hd0,0)/boot/grub/menu.lst");
     // Down, then Enter.
     let keys: Option<&[u8]> = (case.disks == Disks::Two).then_some(b"\x1b[B\r");
@@ -482,15 +492,15 @@ const VANDALISM: &[&str] = &[
     "vcpu_info=was registered elsewhere, or cannot be",
 ];
 
-/// Two boots of the 32-bit witness by xl, in the shim, as Debian's Xen itself runs no 32-bit guests.
-fn thirty_two_bits(stage: &mut Stage) -> Outcome {
+/// The 32-bit witness, in the shim, as Debian's Xen itself runs no 32-bit guests.
+fn thirty_two_bits(stage: &mut Stage, check: fn(&mut Stage, &Case<'_>) -> Outcome) -> Outcome {
     let shim = stage.share(&stage.bed.file("/boot/xen-shim")?)?;
     let path = format!("pvshim_path=\"{shim}\"");
     let case = Case {
         lines: &["type=\"pvh\"", "pvshim=1", &path],
         ..Case::of(&LINUX_32)
     };
-    repeats(stage, &case)
+    check(stage, &case)
 }
 
 /// GRUB 2 boots the same witness; what it is known to hand over differently must show.
