@@ -8,6 +8,10 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use crate::addr::{Mfn, PAGE_BYTES, Pfn};
+use crate::hypervisor::Errno;
+
+/// Machine frames below this are below 4 GiB.
+pub const LOW_FRAMES: u64 = 1 << 20;
 
 /// A run of frames, readable and writable as bytes; given back when dropped. Contents are unspecified at first.
 ///
@@ -51,6 +55,13 @@ pub trait FrameSource {
 
     /// This domain's number for a machine frame of its own.
     fn pfn(&self, mfn: Mfn) -> Pfn;
+
+    /// Sees to it that a frame of the caller's has a machine frame below 2^20: below 4 GiB. What it holds is lost if it
+    /// had not.
+    ///
+    /// # Errors
+    /// What Xen answered: no such frame is free in the whole machine.
+    fn make_low(&self, pfn: Pfn) -> Result<(), Errno>;
 
     /// Fills `list` with the machine frames of frame numbers 0, 1, 2… as native little-endian words: a p2m list as
     /// kernels have it. Words beyond [`FrameSource::nr_pages`] become all ones.

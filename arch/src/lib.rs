@@ -25,6 +25,6 @@ pub mod ring;
 pub mod shared;
 
 pub use addr::{Mfn, Pfn, Virt};
-pub use frames::{FrameSource, Frames, NoFrames};
+pub use frames::{FrameSource, Frames, LOW_FRAMES, NoFrames};
 pub use hypervisor::{Access, DomId, Errno, GrantRef, Hypervisor, Instant, Port};
 pub use shared::SharedPage;

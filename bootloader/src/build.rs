@@ -8,9 +8,9 @@ use core::fmt;
 use arch::abi::Width;
 use arch::abi::start_info::{StartInfo, flags};
 use arch::addr::PAGE_BYTES;
-use arch::{FrameSource, Frames, Mfn, NoFrames, Pfn, Virt};
+use arch::{Errno, FrameSource, Frames, Mfn, NoFrames, Pfn, Virt};
 
-use crate::image::Kernel;
+use crate::image::{Kernel, Pae};
 use crate::plan::{Plan, PlanError, Request};
 use crate::renumber::{RenumberError, Renumbering};
 use crate::tables;
@@ -79,6 +79,8 @@ pub enum BuildError {
     Frames(NoFrames),
     /// No place for a frame.
     Renumber(RenumberError),
+    /// Xen has no frame below 4 GiB for the top page table.
+    Low(Errno),
 }
 
 impl fmt::Display for BuildError {
@@ -87,6 +89,10 @@ impl fmt::Display for BuildError {
             Self::Plan(error) => error.fmt(f),
             Self::Frames(error) => error.fmt(f),
             Self::Renumber(error) => error.fmt(f),
+            Self::Low(error) => write!(
+                f,
+                "this kernel needs a page table below 4 GiB, and Xen gives no frame there ({error})"
+            ),
         }
     }
 }
@@ -102,6 +108,12 @@ impl From<PlanError> for BuildError {
 impl From<NoFrames> for BuildError {
     fn from(error: NoFrames) -> Self {
         Self::Frames(error)
+    }
+}
+
+impl From<Errno> for BuildError {
+    fn from(error: Errno) -> Self {
+        Self::Low(error)
     }
 }
 
@@ -154,6 +166,10 @@ pub fn build(
     let count = |range: &core::ops::Range<u64>| range.end - range.start;
     let mut list = source.allocate(count(&plan.p2m))?;
     let mut area_tables = source.allocate(count(&plan.tables))?;
+    if kernel.width == Width::Bits32 && kernel.pae == Pae::Yes {
+        // It loads its top table through a register of 32 bits, and knows no way around that.
+        source.make_low(area_tables.first())?;
+    }
     let mut list_tables = if plan.p2m_tables.is_empty() {
         None
     } else {

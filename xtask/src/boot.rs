@@ -12,6 +12,7 @@ use crate::image::{self, Target};
 use crate::problem::{Context, Problem, Result};
 use crate::progress;
 use crate::scenarios::media::{self, Menu};
+use crate::scenarios::wide32;
 use crate::terminal::{LEAVE, Raw};
 use crate::xen::disk::DiskImage;
 use crate::xen::dom0::Dom0;
@@ -24,6 +25,9 @@ const SAMPLE_DONE: &str = "GUEST: user space reached";
 /// Options of `boot`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// The width of guest; a 32-bit one runs under xen-shim
+    #[arg(long, value_enum, default_value = "x86_64")]
+    arch: Target,
     /// Boot this disk image instead of a sample disk; the guest may write to it
     #[arg(long, value_name = "IMG")]
     disk: Option<PathBuf>,
@@ -91,7 +95,7 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
         None => {
-            let image = image::build(Target::X86_64)?;
+            let image = image::build(options.arch)?;
             clock.lap("image built");
             image.gzip
         }
@@ -102,12 +106,15 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
     let disk = match &options.disk {
         Some(path) => DiskImage::new(path),
         None => {
-            let disk = media::make(
-                &bed,
-                &folder,
-                &bed.debian12,
-                &Menu::Lst(media::SAMPLE_MENU.to_owned()),
-            )?;
+            let disk = match options.arch {
+                Target::X86_64 => media::make(
+                    &bed,
+                    &folder,
+                    &bed.debian12,
+                    &Menu::Lst(media::SAMPLE_MENU.to_owned()),
+                )?,
+                Target::X86_32 => wide32::make(&bed, &folder, &kernel)?,
+            };
             clock.lap("sample disk made");
             disk
         }
@@ -145,10 +152,10 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
         println!("\n--- left");
         return Ok(ExitCode::SUCCESS);
     }
-    let default = if options.disk.is_some() {
-        "login:"
-    } else {
-        SAMPLE_DONE
+    let default = match (&options.disk, options.arch) {
+        (Some(_), _) => "login:",
+        (None, Target::X86_64) => SAMPLE_DONE,
+        (None, Target::X86_32) => wide32::GRUB_SAYS,
     };
     watch(
         &guest,
@@ -183,6 +190,9 @@ fn configure(
     let mut config = Config::new("/share/kernel", options.memory)
         .disk(&format!("vdev=xvda,access=rw,target=/dev/{device}"))
         .interface(9);
+    if options.arch == Target::X86_32 {
+        config = wide32::in_shim(config);
+    }
     if !extra.is_empty() {
         config = config.extra(extra);
     }

@@ -78,6 +78,15 @@ pub(crate) const LINUX_32: Variant = Variant {
     notes: &["WITNESS_HYPERCALL_PAGE"],
 };
 
+/// As GRUB 2's 32-bit image, and Mini-OS.
+pub(crate) const PLAIN_32: Variant = Variant {
+    name: "plain32",
+    width: Width::Bits32,
+    virt_base: "0",
+    offset: "0",
+    notes: &[],
+};
+
 /// Builds the witness into `folder` and returns the ELF file.
 ///
 /// # Errors

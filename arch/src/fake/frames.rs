@@ -2,11 +2,15 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 
+use alloc::vec::Vec;
+
+use crate::abi::Width;
 use crate::addr::{Mfn, PAGE_BYTES, Pfn};
-use crate::frames::{FrameSource, Frames, NoFrames};
+use crate::frames::{FrameSource, Frames, LOW_FRAMES, NoFrames};
+use crate::hypervisor::Errno;
 
 /// A guest's frames. Runs are given out upwards from the first free number and never given again; their memory is
 /// leaked, which a test does not mind.
@@ -15,6 +19,9 @@ pub struct FakeFrames {
     nr_pages: u64,
     next: Cell<u64>,
     hole: Option<u64>,
+    width: Width,
+    /// Frame numbers whose machine frames were exchanged: the n-th of them has machine frame n.
+    low: RefCell<Vec<u64>>,
 }
 
 impl FakeFrames {
@@ -26,11 +33,24 @@ impl FakeFrames {
             nr_pages,
             next: Cell::new(first_free),
             hole,
+            width: Width::Bits64,
+            low: RefCell::new(Vec::new()),
         }
     }
 
-    /// Machine frames run downwards, so that no pfn is mistaken for an mfn.
-    const TOP_MFN: u64 = 0x10_0000_0000;
+    /// The same for a guest of another width: machine frames have that many bits.
+    #[must_use]
+    pub fn of_width(self, width: Width) -> Self {
+        Self { width, ..self }
+    }
+
+    /// Machine frames run downwards from here, so that no pfn is mistaken for an mfn. All are above 4 GiB.
+    fn top_mfn(&self) -> u64 {
+        match self.width {
+            Width::Bits64 => 0x10_0000_0000,
+            Width::Bits32 => 0xffff_0000,
+        }
+    }
 }
 
 /// Page-aligned rubbish for ever: frames are not zero when they are given out.
@@ -63,18 +83,38 @@ impl FrameSource for FakeFrames {
     fn mfn(&self, pfn: Pfn) -> Mfn {
         if pfn.0 >= self.nr_pages || self.hole == Some(pfn.0) {
             Mfn::INVALID
+        } else if let Some(index) = self.low.borrow().iter().position(|low| *low == pfn.0) {
+            Mfn(index as u64)
         } else {
-            Mfn(Self::TOP_MFN - pfn.0)
+            Mfn(self.top_mfn() - pfn.0)
         }
     }
 
     fn pfn(&self, mfn: Mfn) -> Pfn {
-        Pfn(Self::TOP_MFN - mfn.0)
+        let low = self.low.borrow();
+        let low = usize::try_from(mfn.0).ok().and_then(|mfn| low.get(mfn));
+        Pfn(low.map_or_else(|| self.top_mfn() - mfn.0, |pfn| *pfn))
+    }
+
+    fn make_low(&self, pfn: Pfn) -> Result<(), Errno> {
+        let mfn = self.mfn(pfn);
+        if mfn == Mfn::INVALID {
+            return Err(Errno::INVAL);
+        }
+        if mfn.0 >= LOW_FRAMES {
+            self.low.borrow_mut().push(pfn.0);
+        }
+        Ok(())
     }
 
     fn copy_p2m(&self, list: &mut [u8]) {
-        for (pfn, word) in list.chunks_exact_mut(8).enumerate() {
-            word.copy_from_slice(&self.mfn(Pfn(pfn as u64)).0.to_le_bytes());
+        let bytes = match self.width {
+            Width::Bits64 => 8,
+            Width::Bits32 => 4,
+        };
+        for (pfn, word) in list.chunks_exact_mut(bytes).enumerate() {
+            let mfn = self.mfn(Pfn(pfn as u64)).0.to_le_bytes();
+            word.copy_from_slice(&mfn[..bytes]);
         }
     }
 

@@ -173,6 +173,46 @@ pub(super) unsafe fn grant_table_op<T>(command: usize, operation: &mut T) -> Res
     }
 }
 
+/// `struct xen_memory_reservation`
+#[repr(C)]
+struct Reservation {
+    extents: *mut usize,
+    count: usize,
+    order: u32,
+    flags: u32,
+    dom: u16,
+}
+
+/// `struct xen_memory_exchange`
+#[repr(C)]
+struct Exchange {
+    give: Reservation,
+    take: Reservation,
+    done: usize,
+}
+
+/// Gives machine frame `mfn` back to Xen and takes one below 4 GiB for it, as our `pfn`. The old frame must not be mapped.
+pub(super) fn exchange_for_low(mfn: Mfn, pfn: Pfn) -> Result<Mfn, Errno> {
+    const XENMEM_EXCHANGE: usize = 11;
+    const LOW_ADDRESS_BITS: u32 = 32;
+    let (mut given, mut taken) = (mfn.0 as usize, pfn.0 as usize);
+    let reservation = |extents: *mut usize, flags: u32| Reservation {
+        extents,
+        count: 1,
+        order: 0,
+        flags,
+        dom: SELF as u16,
+    };
+    let mut exchange = Exchange {
+        give: reservation(&raw mut given, 0),
+        take: reservation(&raw mut taken, LOW_ADDRESS_BITS),
+        done: 0,
+    };
+    // SAFETY: the structure is `xen_memory_exchange`; both of its lists have the one element that they name.
+    unsafe { memory_op(XENMEM_EXCHANGE, &mut exchange) }?;
+    Ok(Mfn(taken as u64))
+}
+
 /// `struct trap_info`
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -7,11 +7,13 @@
 use core::ptr::NonNull;
 
 use super::extents::Extents;
+use super::hypercall;
 use super::paging::{self, Tables};
 use super::single::SingleCore;
 use super::width;
 use crate::addr::{Mfn, PAGE_BYTES, PAGE_SHIFT, Pfn, Virt};
-use crate::frames::{Frames, NoFrames};
+use crate::frames::{Frames, LOW_FRAMES, NoFrames};
+use crate::hypervisor::Errno;
 
 /// Table frames kept ready, so that mapping never has to allocate in the middle of mapping.
 const READY_TABLES: usize = 2048;
@@ -388,6 +390,30 @@ pub(super) unsafe fn protect(pfn: Pfn, access: crate::Access) {
     };
     // SAFETY: the frame stays mapped to itself; the caller promises that nobody minds the change of access.
     unsafe { memory.tables.set(virt_of(pfn), entry) };
+}
+
+/// Exchanges the machine frame behind `pfn`, whose contents are of no more use, for one below 4 GiB, unless it is there
+/// already. The direct map and the p2m list show the new one.
+pub(super) fn make_low(pfn: Pfn) -> Result<(), Errno> {
+    let memory = MEMORY.get();
+    let old = memory.mfn(pfn.0);
+    if old.0 < LOW_FRAMES {
+        return Ok(());
+    }
+    // Xen takes a frame only when it is mapped nowhere.
+    // SAFETY: the caller owns the frame and gives its contents up; it is mapped again below.
+    unsafe { memory.tables.set(virt_of(pfn), 0) };
+    let exchanged = hypercall::exchange_for_low(old, pfn);
+    let mfn = exchanged.unwrap_or(old);
+    if let Some(list) = memory.p2m {
+        // SAFETY: the list has `nr_pages` words, and a frame with a machine frame has a number below that.
+        let place = unsafe { list.add(pfn.0 as usize) };
+        // SAFETY: as above; the domain builder mapped the list writable, and no reference to it exists.
+        unsafe { place.write(mfn.0 as usize) };
+    }
+    // SAFETY: the page was unmapped above.
+    unsafe { memory.tables.set(virt_of(pfn), paging::writable(mfn)) };
+    exchanged.map(drop)
 }
 
 /// The frames that hold the page tables this code runs on, in no order.

@@ -370,6 +370,10 @@ impl FrameSource for Platform {
         m2p::pfn_of(mfn)
     }
 
+    fn make_low(&self, pfn: Pfn) -> Result<(), Errno> {
+        memory::make_low(pfn)
+    }
+
     fn copy_p2m(&self, list: &mut [u8]) {
         memory::copy_p2m(list);
     }

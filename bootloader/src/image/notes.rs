@@ -21,6 +21,9 @@ use super::{ImageError, Width};
 /// Notes and the section headers are small; more than this in all is not read.
 const MAX_TABLE_BYTES: u64 = 1 << 20;
 
+/// Where the hypervisor's addresses begin in a 32-bit guest.
+const HYPERVISOR_32: u64 = 0xf580_0000;
+
 /// Bytes by which the last note may exceed its segment.
 const OVERHANG: usize = 64;
 
@@ -230,6 +233,11 @@ impl Notes {
         }
         if width == Width::Bits32 && self.pae.unwrap_or_default() == Pae::No {
             return Err(ImageError::NoPae);
+        }
+        if width == Width::Bits32 && self.hv_start_low.is_some_and(|low| low > HYPERVISOR_32) {
+            return Err(ImageError::BadNote(
+                "HV_START_LOW asks for addresses that Xen keeps for itself",
+            ));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ mod places;
 mod refusals;
 mod sizes;
 mod trouble;
-mod wide32;
+pub(crate) mod wide32;
 mod witness;
 
 use crate::scenario::Scenario;

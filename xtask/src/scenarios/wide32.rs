@@ -2,9 +2,10 @@
 //!
 //! A guest of the shim sees a PV hypervisor of its own, with real back ends behind it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bed::Bed;
 use crate::guests::{self, LINUX_32};
 use crate::problem::Result;
 use crate::scenario::{Outcome, Scenario, Stage};
@@ -145,7 +146,7 @@ impl Default for Case {
 }
 
 /// What GRUB's menu entry writes: only its own configuration can know.
-const GRUB_SAYS: &str = "GRUB read its menu from the same disk";
+pub(crate) const GRUB_SAYS: &str = "GRUB read its menu from the same disk";
 
 const MENU: &str = "default 0\ntimeout 0\ntitle GRUB\n  root (hd0,0)\n  kernel /boot/grub.bin\n";
 const MENU_OF_LOADER: &str = "default 0\ntimeout 0\ntitle The loader once more\n  root (hd0,0)\n  kernel /boot/pv-grub.gz (hd0,0)/boot/grub/menu.lst\n";
@@ -159,47 +160,68 @@ pub(super) fn loader(stage: &Stage) -> PathBuf {
 
 /// A guest of the shim.
 fn shim(kernel: &str, mib: u32) -> Config {
-    Config::new(kernel, mib)
-        .line("type=\"pvh\"")
-        .line("pvshim=1")
+    in_shim(Config::new(kernel, mib))
+}
+
+/// The same guest, but in the shim.
+pub(crate) fn in_shim(config: Config) -> Config {
+    config.line("type=\"pvh\"").line("pvshim=1")
+}
+
+/// A disk of the run, made by whoever needs it first.
+fn disk_with(stage: &Stage, table: Table, kind: FileSystem) -> Result<DiskImage> {
+    let loader = loader(stage);
+    stage.image(&format!("wide32-{table:?}-{kind:?}"), |bed, folder| {
+        make_with(bed, folder, &loader, table, kind)
+    })
+}
+
+/// The sample disk of 32-bit guests, in `folder`.
+///
+/// # Errors
+/// When a tool fails.
+pub(crate) fn make(bed: &Bed, folder: &Path, loader: &Path) -> Result<DiskImage> {
+    make_with(bed, folder, loader, Table::Mbr, FileSystem::Ext3)
 }
 
 /// A disk with GRUB's 32-bit image, the loader and a 64-bit kernel. GRUB's own menu is in the last partition, which is
 /// of a kind that it can read: GRUB 2.06 does not know what mke2fs of today makes of ext4.
-fn disk_with(stage: &Stage, table: Table, kind: FileSystem) -> Result<DiskImage> {
-    let loader = loader(stage);
-    stage.image(&format!("wide32-{table:?}-{kind:?}"), |bed, folder| {
-        let content = disk::fresh_folder(&folder.join("content"))?;
-        let grub = bed.file("/grub-i386-xen.bin")?;
-        disk::put(&content, "boot/grub.bin", &grub)?;
-        disk::put(&content, "boot/pv-grub.gz", &loader)?;
-        disk::put(&content, "boot/vmlinuz", &bed.debian12.image)?;
-        for (name, menu) in [
-            ("menu.lst", MENU),
-            ("twice.lst", MENU_OF_LOADER),
-            ("64bit.lst", MENU_OF_64_BITS),
-        ] {
-            disk::put_text(&content, &format!("boot/grub/{name}"), menu.as_bytes())?;
-        }
-        let mut parts = vec![folder.join("part0.img")];
-        let mut second = content.clone();
-        if kind == FileSystem::Ext4 {
-            second = disk::fresh_folder(&folder.join("content1"))?;
-            parts.push(folder.join("part1.img"));
-        }
-        let entry = format!(
-            "set timeout=0\nmenuentry 'here' {{\n  echo '{GRUB_SAYS}'\n  cat /boot/grub/said\n  halt\n}}\n"
-        );
-        disk::put_text(&second, "boot/grub/grub.cfg", entry.as_bytes())?;
-        disk::put_text(&second, "boot/grub/said", b"and a file as well\n")?;
-        if let [first, rest @ ..] = parts.as_slice() {
-            disk::make_file_system(bed, kind, &content, 48, first)?;
-            for part in rest {
-                disk::make_file_system(bed, FileSystem::Ext3, &second, 16, part)?;
-            }
-        }
-        disk::join(table, &parts, 512, &folder.join("disk.img"))
-    })
+fn make_with(
+    bed: &Bed,
+    folder: &Path,
+    loader: &Path,
+    table: Table,
+    kind: FileSystem,
+) -> Result<DiskImage> {
+    let content = disk::fresh_folder(&folder.join("content"))?;
+    let grub = bed.file("/grub-i386-xen.bin")?;
+    disk::put(&content, "boot/grub.bin", &grub)?;
+    disk::put(&content, "boot/pv-grub.gz", loader)?;
+    disk::put(&content, "boot/vmlinuz", &bed.debian12.image)?;
+    for (name, menu) in [
+        ("menu.lst", MENU),
+        ("twice.lst", MENU_OF_LOADER),
+        ("64bit.lst", MENU_OF_64_BITS),
+    ] {
+        disk::put_text(&content, &format!("boot/grub/{name}"), menu.as_bytes())?;
+    }
+    let first = folder.join("part0.img");
+    let second = folder.join("part1.img");
+    let (own, mut parts) = match kind {
+        FileSystem::Ext4 => (disk::fresh_folder(&folder.join("content1"))?, vec![second]),
+        _ => (content.clone(), Vec::new()),
+    };
+    let entry = format!(
+        "set timeout=0\nmenuentry 'here' {{\n  echo '{GRUB_SAYS}'\n  cat /boot/grub/said\n  halt\n}}\n"
+    );
+    disk::put_text(&own, "boot/grub/grub.cfg", entry.as_bytes())?;
+    disk::put_text(&own, "boot/grub/said", b"and a file as well\n")?;
+    for part in &parts {
+        disk::make_file_system(bed, FileSystem::Ext3, &own, 16, part)?;
+    }
+    disk::make_file_system(bed, kind, &content, 48, &first)?;
+    parts.insert(0, first);
+    disk::join(table, &parts, 512, &folder.join("disk.img"))
 }
 
 /// Loader, menu, GRUB, its own menu: from one disk.

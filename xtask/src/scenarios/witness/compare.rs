@@ -91,6 +91,35 @@ const ALLOWED: &[Allowed] = &[
     },
 ];
 
+/// What else is accepted in xen-shim, where not xl's library but the shim, like Xen for dom0, lays a domain out. The
+/// loader does as the library.
+const ALLOWED_IN_SHIM: &[Allowed] = &[
+    Allowed {
+        about: |key| key == "start_info.first_p2m_pfn",
+        accept: |_, loader| loader == Some("0x0"),
+        reason: "the field is about a p2m list at an address of its own, which 32-bit kernels cannot have",
+    },
+    Allowed {
+        about: |key| key == "tables.flags.L3",
+        accept: |shim, loader| shim == Some("0x7x4") && loader == Some("0x1x4"),
+        reason: "the other flags mean nothing in a top table of 32 bits",
+    },
+    Allowed {
+        about: |key| key == "tables.at_pt_base",
+        accept: |shim, loader| shim.map(tables_by_level) == loader.map(tables_by_level),
+        reason: "the shim takes tables as it meets them; the library puts those of a level together, the top first",
+    },
+];
+
+/// How many tables of each level a line like `L3x1 L1x1 L2x1 L1x3` names.
+fn tables_by_level(line: &str) -> BTreeMap<&str, u64> {
+    let mut counts = BTreeMap::new();
+    for (level, count) in line.split(' ').filter_map(|run| run.split_once('x')) {
+        *counts.entry(level).or_default() += count.parse::<u64>().unwrap_or_default();
+    }
+    counts
+}
+
 /// Keys of Linux's blkback that appear when a front end connects.
 const FIRST_CONNECT: &[&str] = &[
     "discard-alignment",
@@ -207,6 +236,16 @@ pub(super) fn compare(direct: &str, loaded: &str) -> Vec<Difference> {
         ALLOWED
             .iter()
             .any(|rule| (rule.about)(key) && (rule.accept)(xl, loader))
+    })
+}
+
+/// [`compare`] for guests of xen-shim.
+pub(super) fn compare_in_shim(direct: &str, loaded: &str) -> Vec<Difference> {
+    differences(direct, loaded, |key, shim, loader| {
+        ALLOWED
+            .iter()
+            .chain(ALLOWED_IN_SHIM)
+            .any(|rule| (rule.about)(key) && (rule.accept)(shim, loader))
     })
 }
 
