@@ -9,7 +9,7 @@ use arch::abi::Width;
 use arch::abi::start_info::{StartInfo, flags};
 use arch::addr::PAGE_BYTES;
 use arch::fake::frames::FakeFrames;
-use arch::{FrameSource, Frames, Mfn, Pfn};
+use arch::{FrameSource, Frames, LOW_FRAMES, Mfn, Pfn};
 use bootloader::build::{self, BuildError, Image, Module, ModuleKind, Parts};
 use bootloader::image::{Kernel, Packing, Pae};
 use bootloader::plan::PlanError;
@@ -48,6 +48,15 @@ fn kernel(base: u64, first: u64, pages: u64, like_linux: bool) -> Kernel {
     }
 }
 
+/// The same for a kernel of 32 bits.
+fn kernel_32(base: u64, first: u64, pages: u64, pae: Pae) -> Kernel {
+    Kernel {
+        width: Width::Bits32,
+        pae,
+        ..kernel(base, first, pages, false)
+    }
+}
+
 /// A loader's own situation: rings in two frames below its own memory, some frames that are page tables.
 struct Guest {
     frames: FakeFrames,
@@ -60,7 +69,18 @@ const CONSOLE: u64 = 7;
 
 impl Guest {
     fn new(nr_pages: u64, first_free: u64, tables: Vec<u64>, hole: Option<u64>) -> Self {
-        let frames = FakeFrames::new(nr_pages, first_free, hole);
+        Self::over(FakeFrames::new(nr_pages, first_free, hole), tables)
+    }
+
+    fn of_32_bits(nr_pages: u64, first_free: u64, tables: Vec<u64>) -> Self {
+        Self::over(
+            FakeFrames::new(nr_pages, first_free, None).of_width(Width::Bits32),
+            tables,
+        )
+    }
+
+    fn over(frames: FakeFrames, tables: Vec<u64>) -> Self {
+        let nr_pages = frames.nr_pages();
         let start = StartInfo {
             magic: *b"xen-3.0-x86_64\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
             nr_pages,
@@ -145,6 +165,7 @@ fn walk(
     at: u64,
     pages: &mut BTreeMap<u64, u64>,
     tables: &mut BTreeSet<u64>,
+    width: Width,
 ) {
     assert!(tables.insert(table), "table {table:#x} is linked twice");
     for index in 0..512 {
@@ -162,8 +183,9 @@ fn walk(
         if level == 1 {
             pages.insert(below, entry);
         } else {
-            assert_eq!(entry & 0xfff, 0x67);
-            walk(machine, mfn, level - 1, below, pages, tables);
+            let bare = width == Width::Bits32 && level == 3;
+            assert_eq!(entry & 0xfff, if bare { 0x1 } else { 0x67 });
+            walk(machine, mfn, level - 1, below, pages, tables, width);
         }
     }
 }
@@ -182,7 +204,30 @@ fn check(guest: &Guest, image: &Image) -> StartInfo {
     // What Xen checks at the pin.
     let top = guest.frames.mfn(image.tables[0].first()).0;
     let (mut pages, mut tables) = (BTreeMap::new(), BTreeSet::new());
-    walk(&machine, top, 4, 0, &mut pages, &mut tables);
+    let (levels, word_bytes) = match plan.width {
+        Width::Bits64 => (4, 8),
+        Width::Bits32 => (3, 4),
+    };
+    walk(
+        &machine,
+        top,
+        levels,
+        0,
+        &mut pages,
+        &mut tables,
+        plan.width,
+    );
+    if plan.width == Width::Bits32 {
+        assert!(
+            pages.keys().all(|at| *at < 0xf580_0000),
+            "xen's addresses are left alone"
+        );
+        assert_ne!(
+            machine.word(top, 3),
+            0,
+            "the last gigabyte has its own level-2 table"
+        );
+    }
     let count: u64 = image.tables.iter().map(Frames::count).sum();
     assert_eq!(tables.len() as u64, count, "every table is linked");
     let in_use: BTreeSet<u64> = guest
@@ -204,7 +249,7 @@ fn check(guest: &Guest, image: &Image) -> StartInfo {
 
     // What a kernel relies on.
     let info_at = plan.address(plan.start_info).0;
-    let info = StartInfo::read(machine.bytes[&(pages[&info_at] >> 12)], Width::Bits64);
+    let info = StartInfo::read(machine.bytes[&(pages[&info_at] >> 12)], plan.width);
     for frame in 0..plan.mapped {
         let entry = pages[&plan.address(frame).0];
         assert_eq!(
@@ -224,11 +269,20 @@ fn check(guest: &Guest, image: &Image) -> StartInfo {
     assert_eq!(pages[&info.pt_base] >> 12, top);
     let word = |at: u64| {
         let page = pages[&(at & !(PAGE - 1))] >> 12;
-        machine.word(page, at % PAGE / 8)
+        let word = machine.word(page, at % PAGE / 8);
+        match (word_bytes, at % 8) {
+            (8, _) => word,
+            (_, 0) => word & 0xffff_ffff,
+            _ => word >> 32,
+        }
     };
     for new in 0..guest.start.nr_pages {
         let expected = new_mfn(new).0;
-        assert_eq!(word(info.mfn_list + new * 8), expected, "p2m[{new:#x}]");
+        assert_eq!(
+            word(info.mfn_list + new * word_bytes),
+            expected,
+            "p2m[{new:#x}]"
+        );
     }
     assert!(
         plan.mapped - plan.stack > 128,
@@ -278,6 +332,63 @@ fn a_kernel_without_the_newer_notes_gets_all_in_one_area() {
 }
 
 #[test]
+fn a_32_bit_kernel_gets_three_levels_and_a_narrow_list() {
+    let guest = Guest::of_32_bits(16384, 1200, vec![900, 901]);
+    let image = guest
+        .build(
+            kernel_32(0xc000_0000, 0x400, 300, Pae::ExtendedCr3),
+            Some((5_000_001, ModuleKind::Plain)),
+        )
+        .unwrap();
+    let info = check(&guest, &image);
+    assert_eq!(info.mod_start, 0xc000_0000 + (0x400 + 300) * PAGE);
+    // The list of 16384 words is 16 pages; L3, one L2, and level 1 for the 12 MiB that all this ends at.
+    assert_eq!(image.plan.p2m.end - image.plan.p2m.start, 16);
+    assert_eq!(info.nr_pt_frames, 1 + 1 + image.plan.mapped / 512);
+    let top = guest.frames.mfn(image.tables[0].first());
+    assert!(
+        top.0 >= LOW_FRAMES,
+        "nothing was exchanged that need not be"
+    );
+}
+
+#[test]
+fn a_32_bit_kernel_at_address_0_gets_every_level_2_table() {
+    let guest = Guest::of_32_bits(8192, 1200, vec![900]);
+    let image = guest
+        .build(kernel_32(0, 0, 300, Pae::ExtendedCr3), None)
+        .unwrap();
+    let info = check(&guest, &image);
+    assert_eq!(info.nr_pt_frames, 1 + 4 + 2);
+}
+
+#[test]
+fn a_32_bit_kernel_that_knows_no_better_gets_its_top_table_below_4_gib() {
+    let guest = Guest::of_32_bits(8192, 1200, vec![900]);
+    let image = guest
+        .build(kernel_32(0xc000_0000, 0x400, 300, Pae::Yes), None)
+        .unwrap();
+    check(&guest, &image);
+    let top = guest.frames.mfn(image.tables[0].first());
+    assert!(top.0 < LOW_FRAMES, "{top:?}");
+}
+
+#[test]
+fn a_32_bit_kernel_cannot_have_addresses_of_xens() {
+    let guest = Guest::of_32_bits(1 << 15, 1200, Vec::new());
+    let error = guest
+        .build(
+            kernel_32(0xf000_0000, 0x400, 300, Pae::Yes),
+            Some((90 << 20, ModuleKind::Plain)),
+        )
+        .unwrap_err();
+    assert!(
+        matches!(error, BuildError::Plan(PlanError::Addresses { .. })),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_hole_in_the_list_is_never_mapped() {
     let guest = Guest::new(8192, 1200, vec![900], Some(40));
     let image = guest
@@ -317,6 +428,20 @@ proptest! {
         let base = if like_linux { LINUX_BASE } else { 0x20_0000 };
         let module = (module > 0).then_some((module, ModuleKind::Plain));
         let image = guest.build(kernel(base, first, pages, like_linux), module).unwrap();
+        check(&guest, &image);
+    }
+
+    #[test]
+    fn any_32_bit_layout_passes_the_checks(
+        first in 0_u64..1500,
+        pages in 1_u64..600,
+        module in 0_u64..2_000_000,
+        base in proptest::sample::select(vec![0_u64, 0x4000_0000, 0xc000_0000]),
+        tables in proptest::collection::btree_set(8_u64..1200, 0..40),
+    ) {
+        let guest = Guest::of_32_bits(9000, 1200, tables.into_iter().collect());
+        let module = (module > 0).then_some((module, ModuleKind::Plain));
+        let image = guest.build(kernel_32(base, first, pages, Pae::ExtendedCr3), module).unwrap();
         check(&guest, &image);
     }
 }
