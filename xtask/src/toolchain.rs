@@ -65,6 +65,20 @@ impl Toolchain {
         debian().context(|| format!("there is no Rust for {target}; `rustup target add {target}` on a machine with network would do"))
     }
 
+    /// The Rust that runs xtask, with rustup's library for `target`, fetched if it is not there.
+    ///
+    /// # Errors
+    /// When rustup cannot fetch it.
+    pub(crate) fn installed(target: &str) -> Result<Self> {
+        let own = Self::own();
+        if !own.has_library(target) {
+            println!("rust: no library for {target} is installed; asking rustup for it");
+            run(Command::new("rustup").args(["target", "add", target]))
+                .context(|| format!("`rustup target add {target}` has to work once"))?;
+        }
+        Ok(own)
+    }
+
     /// Debian's Rust out of the cache.
     fn debian() -> Result<Self> {
         let root = bed::debian_rust()?;
