@@ -50,6 +50,9 @@ const STEPS: &[Step] = &[
         ])
     }),
     ("clippy of the image", || image::clippy(Target::X86_64)),
+    ("clippy of the 32-bit image", || {
+        image::clippy(Target::X86_32)
+    }),
     ("house rules", rooms::check),
     ("licences and sources of dependencies", deny),
     ("Xen's interface", abi::check_here),

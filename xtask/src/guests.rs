@@ -87,6 +87,15 @@ pub(crate) const PLAIN_32: Variant = Variant {
     notes: &[],
 };
 
+/// As 32-bit kernels before there were ELF notes.
+pub(crate) const LEGACY_32: Variant = Variant {
+    name: "legacy32",
+    width: Width::Bits32,
+    virt_base: "0xc0000000",
+    offset: "0x400000",
+    notes: &["WITNESS_LEGACY"],
+};
+
 /// Builds the witness into `folder` and returns the ELF file.
 ///
 /// # Errors

@@ -23,6 +23,12 @@
 #define WORD .long
 #endif
 
+#ifdef WITNESS_LEGACY
+    /* As kernels said it before there were notes; without [extended-cr3], the top table has to be below 4 GiB. */
+    .pushsection __xen_guest, "", @progbits
+    .asciz "GUEST_OS=witness,GUEST_VER=legacy,XEN_VER=xen-3.0,LOADER=generic,PAE=yes,VIRT_BASE=0xc0000000,ELF_PADDR_OFFSET=0"
+    .popsection
+#else
     NOTE(XEN_ELFNOTE_ENTRY, WORD, witness_entry)
     NOTE(XEN_ELFNOTE_VIRT_BASE, WORD, WITNESS_VIRT_BASE)
     NOTE(XEN_ELFNOTE_PADDR_OFFSET, WORD, 0)
@@ -42,6 +48,7 @@
 #ifdef WITNESS_HYPERCALL_PAGE
     NOTE(XEN_ELFNOTE_HYPERCALL_PAGE, WORD, hypercall_page)
 #endif
+#endif /* WITNESS_LEGACY */
 
     .section .text.entry, "ax", @progbits
     .globl witness_entry

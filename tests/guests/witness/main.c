@@ -88,6 +88,7 @@ static void report_start_info(unsigned long at)
     say("start_info.nr_p2m_frames=%u", start->nr_p2m_frames);
     note("mfn: shared_info %x store %x console %x", start->shared_info / PAGE, UL(start->store_mfn),
          UL(start->console.domU.mfn));
+    note("top table in frame %x", UL(p2m[(start->pt_base - VIRT_BASE) / PAGE]));
 }
 
 void witness(const struct start_info *info) __attribute__((noreturn));

@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bed::Bed;
-use crate::guests::{self, LINUX_32};
+use crate::guests::{self, LEGACY_32, LINUX_32};
 use crate::problem::Result;
 use crate::scenario::{Outcome, Scenario, Stage};
 use crate::scenarios::{media, witness};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
-use crate::xen::guest::{Config, Trouble};
+use crate::xen::guest::{Config, Guest, Trouble};
 
 const TWO_MINUTES: Duration = Duration::from_secs(120);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const MIB: u32 = 192;
 const LARGE_MIB: u32 = 3072;
+/// More than 32 bits address, and so more than the loader maps.
+const HUGE_MIB: u32 = 5120;
 /// Bytes of a module that is large for 32 bits: about a third of what a 32-bit kernel can map.
 const LARGE_MODULE: usize = 300 << 20;
 
@@ -111,6 +113,12 @@ pub(super) const TABLE: &[Scenario] = &[
         limit: TEN_MINUTES,
         mib: LARGE_MIB,
         run: large_module,
+    },
+    Scenario {
+        name: "shim-5g-legacy",
+        limit: TEN_MINUTES,
+        mib: HUGE_MIB,
+        run: huge_legacy,
     },
     Scenario {
         name: "shim-64bit",
@@ -268,19 +276,7 @@ fn large_module(stage: &mut Stage) -> Outcome {
     let hash = module.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let content = disk::fresh_folder(&stage.folder.join("content"))?;
-    disk::put(&content, "boot/witness", &program)?;
-    disk::put_text(&content, "boot/module", &module)?;
-    let menu = "default 0\ntimeout 0\ntitle Witness\n  root (hd0,0)\n  kernel /boot/witness\n  initrd /boot/module\n";
-    disk::put_text(&content, "boot/grub/menu.lst", menu.as_bytes())?;
-    let part = stage.folder.join("part.img");
-    disk::make_file_system(&stage.bed, FileSystem::Ext4, &content, 360, &part)?;
-    let image = disk::join(Table::Mbr, &[part], 512, &stage.folder.join("disk.img"))?;
-    let device = stage.plug(&image)?;
-    let config = shim(&stage.share(&loader(stage))?, LARGE_MIB)
-        .extra("(hd0,0)/boot/grub/menu.lst")
-        .disk(&format!("vdev=xvda,access=rw,target={device}"));
-    let mut guest = stage.start(&config)?;
+    let mut guest = start_witness(stage, &program, &module, LARGE_MIB)?;
     guest.expect(&format!("WITNESS module.hash={hash:#x}"), TEN_MINUTES)?;
     guest.expect(
         &format!("WITNESS module.len_without_trailing_zeros={LARGE_MODULE:#x}"),
@@ -288,6 +284,46 @@ fn large_module(stage: &mut Stage) -> Outcome {
     )?;
     guest.expect("WITNESS done", TEN_MINUTES)?;
     Ok(())
+}
+
+/// A guest with frames beyond 4 GiB, and a kernel too old to have its top page table there.
+fn huge_legacy(stage: &mut Stage) -> Outcome {
+    let include = guests::xen_headers(&stage.bed)?;
+    let program = guests::witness(&include, &LEGACY_32, &stage.folder)?;
+    let mut guest = start_witness(stage, &program, &witness::module(300_001), HUGE_MIB)?;
+    let place = guest.expect("NOTE top table in frame 0x", FIVE_MINUTES)?;
+    match u64::from_str_radix(place.trim(), 16) {
+        Ok(frame) if frame < 1 << 20 => {}
+        _ => return Err(Trouble::Guest(format!("the top table is in frame {place}"))),
+    }
+    guest.expect("WITNESS cpu.cr3=pt_base", FIVE_MINUTES)?;
+    guest.expect("WITNESS tables.top_pinned=yes", FIVE_MINUTES)?;
+    guest.expect("WITNESS p2m.entries_m2p_disagrees=0x0", FIVE_MINUTES)?;
+    guest.expect("WITNESS done", FIVE_MINUTES)?;
+    Ok(())
+}
+
+/// Starts the loader with a disk whose menu boots `program` with `module`.
+fn start_witness(
+    stage: &mut Stage,
+    program: &Path,
+    module: &[u8],
+    mib: u32,
+) -> std::result::Result<Guest, Trouble> {
+    let content = disk::fresh_folder(&stage.folder.join("content"))?;
+    disk::put(&content, "boot/witness", program)?;
+    disk::put_text(&content, "boot/module", module)?;
+    let menu = "default 0\ntimeout 0\ntitle Witness\n  root (hd0,0)\n  kernel /boot/witness\n  initrd /boot/module\n";
+    disk::put_text(&content, "boot/grub/menu.lst", menu.as_bytes())?;
+    let part = stage.folder.join("part.img");
+    let size = 32 + (module.len() as u64 >> 20) * 11 / 10;
+    disk::make_file_system(&stage.bed, FileSystem::Ext4, &content, size, &part)?;
+    let image = disk::join(Table::Mbr, &[part], 512, &stage.folder.join("disk.img"))?;
+    let device = stage.plug(&image)?;
+    let config = shim(&stage.share(&loader(stage))?, mib)
+        .extra("(hd0,0)/boot/grub/menu.lst")
+        .disk(&format!("vdev=xvda,access=rw,target={device}"));
+    stage.start(&config)
 }
 
 /// The 64-bit loader and Debian's kernel as guests of the shim.
