@@ -201,7 +201,6 @@ pub(crate) fn join(
         Table::MbrLogical => write_logical(&mut disk, &extents, sector)?,
         Table::Gpt => gpt::write(&mut disk, &extents, sector)?,
     }
-    disk.sync_all()?;
     Ok(DiskImage {
         path: image.to_path_buf(),
         sector_bytes,
