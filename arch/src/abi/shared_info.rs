@@ -108,7 +108,8 @@ impl TimeInfo {
     /// System time in nanoseconds when the processor's counter reads `tsc`.
     #[must_use]
     pub fn at(&self, tsc: u64) -> u64 {
-        let count = tsc.wrapping_sub(self.tsc_timestamp);
+        // Processors' counters may differ a little: before the interval's begin is its begin, not centuries later.
+        let count = tsc.saturating_sub(self.tsc_timestamp);
         let amount = u32::from(self.shift.unsigned_abs()).min(63);
         let scaled = if self.shift >= 0 {
             count << amount
@@ -137,5 +138,6 @@ mod tests {
         time.shift = -1;
         assert_eq!(time.at(1000 + 800), 5_000_000 + 200);
         assert_eq!(time.at(1000), 5_000_000);
+        assert_eq!(time.at(999), 5_000_000);
     }
 }

@@ -297,5 +297,5 @@ fn a_dead_xenstore_ends_the_handshake() {
         let failure = bed.connect().err().unwrap();
         assert_says(&failure.error.to_string(), "xenstore does not answer");
     });
-    assert!(took < Duration::from_secs(11), "{took:?}");
+    assert!(took < Duration::from_secs(31), "{took:?}");
 }
