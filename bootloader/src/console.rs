@@ -154,6 +154,14 @@ impl Console {
         }
     }
 
+    /// Bytes that have been typed and not been taken yet, at most a ring full.
+    #[must_use]
+    pub fn typed(&self) -> usize {
+        let (produced, consumed) = (self.page.load(IN_PROD), self.page.load(IN_CONS));
+        // At most 1024, so it fits a usize of either width.
+        produced.wrapping_sub(consumed).min(IN_BYTES) as usize
+    }
+
     /// Takes what has been typed, up to the length of `out`, without waiting; returns the number of bytes.
     pub fn read(&self, out: &mut [u8]) -> usize {
         self.hv.take_pending(self.port);

@@ -1,6 +1,7 @@
 //! The guest's console as the menu wants it, with an ear for the toolstack.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use arch::{Hypervisor, Instant};
@@ -15,12 +16,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Where the toolstack writes what it wants of the domain.
 const SHUTDOWN_KEY: &str = "control/shutdown";
 
+/// Bytes that are taken off the ring at once when there are more: each time costs an event. Otherwise one by one, so
+/// that what is typed ahead stays in the ring for the kernel.
+const PASTED: usize = 64;
+
 /// The console ring, and `control/shutdown` in xenstore. Waiting puts the vCPU to sleep.
 pub struct Screen {
     hv: Rc<dyn Hypervisor>,
     console: Rc<Console>,
     store: Rc<Store>,
     next_look: Instant,
+    /// Bytes taken off the ring and not handed over, the next one last.
+    ahead: Vec<u8>,
 }
 
 impl Screen {
@@ -33,7 +40,23 @@ impl Screen {
             console,
             store,
             next_look,
+            ahead: Vec::new(),
         }
+    }
+
+    /// The next byte typed, if there is one.
+    fn byte(&mut self) -> Option<u8> {
+        if self.ahead.is_empty() {
+            let mut bytes = [0; PASTED];
+            let most = if self.console.typed() > PASTED {
+                PASTED
+            } else {
+                1
+            };
+            let count = self.console.read(&mut bytes[..most]);
+            self.ahead.extend(bytes[..count].iter().rev());
+        }
+        self.ahead.pop()
     }
 
     /// What the toolstack has asked for since the last look. The request is acknowledged by emptying the key.
@@ -65,9 +88,8 @@ impl Terminal for Screen {
     fn read(&mut self, deadline: Option<Duration>) -> Option<Input> {
         let end = deadline.map(|deadline| Instant(0).after(deadline));
         loop {
-            let mut byte = [0];
-            if self.console.read(&mut byte) == 1 {
-                return Some(Input::Byte(byte[0]));
+            if let Some(byte) = self.byte() {
+                return Some(Input::Byte(byte));
             }
             if let Some(request) = self.request() {
                 return Some(Input::Shutdown(request));

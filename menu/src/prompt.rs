@@ -13,6 +13,9 @@ use crate::tree::Command;
 /// What the command line's prompt says. Scripts that drive the original's console wait for its end.
 pub const PROMPT: &str = "grub> ";
 
+/// Keys that are taken before the line is drawn again while more are waiting.
+const MAX_UNSEEN: usize = 256;
+
 /// Where ESC leads on a command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Escape {
@@ -43,23 +46,37 @@ pub fn read_line(
         .saturating_sub(1);
     let mut view = LineView::new(width);
     session.print(prompt);
+    let mut unseen: usize = 0;
     loop {
-        let bytes = view.draw(&editor);
-        if !bytes.is_empty() {
-            session.terminal.write(&bytes);
-        }
-        let Some(key) = session.key(deadline)? else {
-            session.print("\n");
-            return Err(Exit::Deserted);
+        // What is pasted is shown when it stops coming, or now and then.
+        let waiting = if unseen < MAX_UNSEEN {
+            session.key(Some(Duration::ZERO))
+        } else {
+            Ok(None)
+        };
+        let key = if let Ok(Some(key)) = waiting {
+            unseen = unseen.saturating_add(1);
+            key
+        } else {
+            unseen = 0;
+            show(session, &mut view, &editor);
+            waiting?;
+            let Some(key) = session.key(deadline)? else {
+                session.print("\n");
+                return Err(Exit::Deserted);
+            };
+            key
         };
         deadline = None;
         match editor.key(key) {
             LineAction::Changed => {}
             LineAction::Done => {
+                show(session, &mut view, &editor);
                 session.print("\n");
                 return Ok(Some(editor.text().to_vec()));
             }
             LineAction::Cancelled => {
+                show(session, &mut view, &editor);
                 session.print("\n");
                 return Ok(None);
             }
@@ -67,6 +84,7 @@ pub fn read_line(
                 Completion::Insert(bytes) => editor.insert(&bytes),
                 Completion::Nothing => {}
                 Completion::Choices(choices) => {
+                    show(session, &mut view, &editor);
                     let list = columns(&choices, session.state.columns);
                     session.print("\n");
                     session.page(&list)?;
@@ -75,6 +93,14 @@ pub fn read_line(
                 }
             },
         }
+    }
+}
+
+/// Brings what the terminal shows of the line up to date.
+fn show(session: &mut Session<'_>, view: &mut LineView, editor: &LineEditor) {
+    let bytes = view.draw(editor);
+    if !bytes.is_empty() {
+        session.terminal.write(&bytes);
     }
 }
 

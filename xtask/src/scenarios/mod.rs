@@ -5,6 +5,7 @@ mod direct;
 mod hello;
 mod loader;
 pub(crate) mod media;
+mod menu;
 mod packing;
 mod places;
 mod refusals;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         chain::TABLE,
         sizes::TABLE,
         trouble::TABLE,
+        menu::TABLE,
         wide32::TABLE,
         witness::TABLE,
     ]
