@@ -120,6 +120,10 @@ impl Layout for FileLayout {
         if self.flags & flags::VERITY != 0 {
             return Some("fs-verity holds checksums of the file");
         }
+        if self.core.store.is_replayed() {
+            // The superblock in the journal may say that all is well.
+            return Some("the journal waits to be replayed");
+        }
         self.core.superblock.write_hazard()
     }
 }

@@ -73,6 +73,11 @@ impl Store {
         self.replay
     }
 
+    /// Whether the journal holds newer copies of blocks.
+    pub(super) fn is_replayed(&self) -> bool {
+        !self.replay.is_empty()
+    }
+
     pub(super) const fn volume(&self) -> &Volume {
         &self.volume
     }
