@@ -9,6 +9,7 @@ mod blkfront;
 mod console;
 mod disks;
 mod faults;
+mod netfront;
 mod properties;
 mod saved;
 mod writes;
