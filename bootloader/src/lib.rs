@@ -13,6 +13,7 @@ pub mod files;
 pub mod image;
 pub mod machine;
 pub mod netfront;
+pub mod network;
 pub mod plan;
 pub mod renumber;
 pub mod saved;

@@ -424,7 +424,7 @@ impl Netback {
                 VifFault::BadOffset => response.offset = 4090,
                 VifFault::Extra => response.flags |= RX_EXTRA_INFO,
                 VifFault::Errors => response.status = STATUS_ERROR,
-                VifFault::Parts if response.id % 2 == 0 => response.flags |= RX_MORE_DATA,
+                VifFault::Parts if response.id.is_multiple_of(2) => response.flags |= RX_MORE_DATA,
                 _ => {}
             }
         }

@@ -10,6 +10,7 @@ mod console;
 mod disks;
 mod faults;
 mod netfront;
+mod network;
 mod properties;
 mod saved;
 mod writes;
