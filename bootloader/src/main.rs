@@ -65,6 +65,8 @@ fn run(boot: BootInfo) -> Shutdown {
     };
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
     network.set_patience(arguments.dhcp_patience());
+    // An eighth of memory: most kernels, packed, and no guest is too small for it.
+    network.keep_at_most(u64::from(boot.start_info.nr_pages) / 8 * 4096);
     network.show_on(Progress::new(hv.clone(), console.clone()));
     let volumes = Rc::new(Volumes::new(disks.clone()).with_network(network.clone()));
     let native = Native {
@@ -85,9 +87,9 @@ fn run(boot: BootInfo) -> Shutdown {
     let mut screen = Screen::new(hv.clone(), console.clone(), store).minding(network);
     let options = Options {
         banner: format!("pv-grub version {}", env!("CARGO_PKG_VERSION")),
-        entry: arguments.entry,
+        entry: arguments.entry.clone(),
         timeout: arguments.timeout,
-        append: arguments.append,
+        append: arguments.append.clone(),
         unattended: arguments.unattended.unwrap_or(DEFAULT_UNATTENDED),
         ..Options::default()
     };

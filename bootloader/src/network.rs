@@ -58,6 +58,8 @@ pub struct Network {
     /// `tftpserver`.
     server: Cell<Option<Ipv4Addr>>,
     patience: Cell<Duration>,
+    /// Bytes of a file that may be kept because they were passed over.
+    keep: Cell<u64>,
     progress: RefCell<Option<Rc<Progress>>>,
     /// What failed connections left behind.
     leftovers: RefCell<Leftovers>,
@@ -86,6 +88,7 @@ impl Network {
             chosen: Cell::new(None),
             server: Cell::new(None),
             patience: Cell::new(DHCP_PATIENCE),
+            keep: Cell::new(0),
             progress: RefCell::new(None),
             leftovers: RefCell::new(Leftovers::default()),
         })
@@ -99,6 +102,11 @@ impl Network {
     /// How long a lease is waited for from now on.
     pub fn set_patience(&self, patience: Duration) {
         self.patience.set(patience);
+    }
+
+    /// Keeps at most `bytes` of what is passed over in a file; what is read again is otherwise asked for again.
+    pub fn keep_at_most(&self, bytes: u64) {
+        self.keep.set(bytes);
     }
 
     /// How many interfaces the guest has.
@@ -158,6 +166,7 @@ impl Network {
         });
         match result {
             Ok(mut stack) => {
+                stack.keep_at_most(self.keep.get());
                 if let Some(progress) = &*self.progress.borrow() {
                     stack.watch(progress.clone());
                 }
