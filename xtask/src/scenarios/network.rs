@@ -10,6 +10,7 @@ use crate::xen::ramdisk::{self, Ramdisk, Recipe};
 
 /// A server without windows sends a block for each round trip, which takes milliseconds in the bed.
 const FOUR_MINUTES: Duration = Duration::from_secs(240);
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 pub(super) const TABLE: &[Scenario] = &[
     Scenario {
@@ -41,6 +42,12 @@ pub(super) const TABLE: &[Scenario] = &[
         limit: FOUR_MINUTES,
         mib: 64,
         run: silent_without_menu,
+    },
+    Scenario {
+        name: "net-big-initrd",
+        limit: FIVE_MINUTES,
+        mib: 640,
+        run: big_initrd,
     },
     Scenario {
         name: "net-server-dies",
@@ -90,18 +97,44 @@ impl Lan {
         format!("10.77.{}.1", self.number)
     }
 
-    /// Starts dnsmasq with its TFTP server and `more` options.
+    /// dnsmasq's own TFTP server: one block for each round trip.
+    fn tftp(&self) -> String {
+        format!("--enable-tftp --tftp-root=/tmp/served-{}", self.number)
+    }
+
+    /// Starts tftpd-hpa: one block for each round trip.
+    fn tftpd_hpa(&self, stage: &Stage) -> Result<()> {
+        let (number, address) = (self.number, self.address());
+        stage.dom0.run(&format!(
+            "in.tftpd --listen --user root --address {address}:69 --secure /tmp/served-{number}"
+        ))?;
+        Ok(())
+    }
+
+    /// Starts atftpd: windows.
+    fn atftpd(&self, stage: &Stage) -> Result<()> {
+        let (number, address) = (self.number, self.address());
+        let log = stage.share_bytes("atftpd.log", b"")?;
+        stage.dom0.run(&format!(
+            "atftpd --daemon --user root --group root --bind-address {address} --port 69 --logfile {log} \
+             --verbose=7 /tmp/served-{number}"
+        ))?;
+        Ok(())
+    }
+
+    /// Starts dnsmasq with `more` options.
     fn dnsmasq(&self, stage: &Stage, more: &str) -> Result<()> {
         let number = self.number;
         let log = stage.share_bytes("dnsmasq.log", b"")?;
         stage.dom0.run(&format!(
             "dnsmasq --conf-file=/dev/null --port=0 --user=root --interface=pvn{number} --bind-interfaces \
              --except-interface=lo --pid-file=/tmp/dnsmasq-{number}.pid --dhcp-leasefile=/tmp/leases-{number} \
-             --log-facility={log} --log-dhcp --enable-tftp --tftp-root=/tmp/served-{number} {more}"
+             --log-facility={log} --log-dhcp {more}"
         ))?;
         Ok(())
     }
 
+    /// dnsmasq's option for the addresses that it gives.
     fn range(&self) -> String {
         let n = self.number;
         format!("--dhcp-range=10.77.{n}.10,10.77.{n}.99,255.255.255.0,1h")
@@ -172,8 +205,9 @@ fn all_from_dnsmasq(stage: &mut Stage) -> Outcome {
     // dnsmasq takes option 150 for addresses only, as RFC 5859 has it; the menu is then the boot file.
     let address = lan.address();
     let more = format!(
-        "{} --dhcp-option=150,{address} --dhcp-boot=/menu.lst",
-        lan.range()
+        "{} {} --dhcp-option=150,{address} --dhcp-boot=/menu.lst",
+        lan.range(),
+        lan.tftp()
     );
     lan.dnsmasq(stage, &more)?;
     let config = Config::new(&stage.share(&stage.loader)?, 256).interface_on(101, &lan.bridge());
@@ -183,14 +217,14 @@ fn all_from_dnsmasq(stage: &mut Stage) -> Outcome {
     lan.expect_linux(&mut guest, &ramdisk.payload_sha256, FOUR_MINUTES)
 }
 
-/// Option 150 as text from ISC's server; the menu takes kernel and initrd from the guest's disk.
+/// Option 150 as text from ISC's server, the menu from tftpd-hpa; it takes kernel and initrd from the guest's disk.
 fn option_150_from_isc(stage: &mut Stage) -> Outcome {
     let kernel = stage.bed.debian12.clone();
     let lan = Lan::new(stage, 102)?;
     let menu = "timeout 0\ntitle Kernel from the disk\nroot (hd0,0)\n\
                 kernel /boot/vmlinuz console=hvc0 via=disk\ninitrd /boot/initrd.img\n";
     lan.serve(stage, "over-there.lst", menu.as_bytes())?;
-    lan.dnsmasq(stage, "")?;
+    lan.tftpd_hpa(stage)?;
     let more = format!(
         "next-server {};\n  option pv-grub-menu \"/over-there.lst\";",
         lan.address()
@@ -224,7 +258,7 @@ fn menu_by_argument(stage: &mut Stage) -> Outcome {
         "second",
         &ramdisk::addition("second", "from the network"),
     )?;
-    let more = format!("{} --dhcp-boot=menu.lst", lan.range());
+    let more = format!("{} {} --dhcp-boot=menu.lst", lan.range(), lan.tftp());
     lan.dnsmasq(stage, &more)?;
     let disk = media::sample(stage, &kernel)?;
     let device = stage.plug(&disk)?;
@@ -281,7 +315,7 @@ fn silent_without_menu(stage: &mut Stage) -> Outcome {
 fn server_dies(stage: &mut Stage) -> Outcome {
     let lan = Lan::new(stage, 106)?;
     let ramdisk = lan.serve_kernel(stage, 6_000_000)?;
-    let more = lan.range();
+    let more = format!("{} {}", lan.range(), lan.tftp());
     lan.dnsmasq(stage, &more)?;
     let config = Config::new(&stage.share(&stage.loader)?, 256)
         .extra("--dhcp-timeout=0")
@@ -308,4 +342,19 @@ fn server_dies(stage: &mut Stage) -> Outcome {
     guest.type_keys(b"boot\r")?;
     guest.expect("via=again]", FOUR_MINUTES)?;
     lan.expect_linux(&mut guest, &ramdisk.payload_sha256, FOUR_MINUTES)
+}
+
+/// More blocks than a block number can count, in windows, from atftpd.
+fn big_initrd(stage: &mut Stage) -> Outcome {
+    let lan = Lan::new(stage, 107)?;
+    let ramdisk = lan.serve_kernel(stage, 120_000_000)?;
+    lan.serve(stage, "menu.lst", ALL_ON_NETWORK.as_bytes())?;
+    lan.dnsmasq(stage, &lan.range())?;
+    lan.atftpd(stage)?;
+    let config = Config::new(&stage.share(&stage.loader)?, 640)
+        .extra("(nd)/menu.lst")
+        .interface_on(107, &lan.bridge());
+    let mut guest = stage.start(&config)?;
+    guest.expect("GUEST: cmdline=[console=hvc0 via=network]", FIVE_MINUTES)?;
+    lan.expect_linux(&mut guest, &ramdisk.payload_sha256, FIVE_MINUTES)
 }

@@ -55,6 +55,8 @@ const OTHERS: &[&str] = &[
     "xenstore-chmod",
     "dnsmasq",
     "dhcpd",
+    "atftpd",
+    "in.tftpd",
     "tc",
 ];
 
