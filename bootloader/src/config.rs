@@ -380,6 +380,6 @@ mod tests {
             );
             count += 1;
         }
-        assert_eq!(count, 4);
+        assert_eq!(count, 5);
     }
 }

@@ -222,20 +222,21 @@ impl Stack {
         }
     }
 
-    /// Asks more and more patiently: after 1, 2 and then every 4 seconds.
+    /// Asks more and more patiently: after 1.5, 2 and then every 4 seconds. Not after one: ISC's server looks for a
+    /// second whether an address is in use before it offers it, and an offer to an earlier question is not heard.
     fn pace_dhcp(&mut self) {
         let Some(handle) = self.dhcp else {
             return;
         };
         let waited = self.now().saturating_sub(self.dhcp_begun);
-        let seconds = match waited.as_secs() {
-            0 => 1,
-            1 | 2 => 2,
-            _ => 4,
+        let milliseconds = match waited.as_secs() {
+            0 => 1500,
+            1 | 2 => 2000,
+            _ => 4000,
         };
         let socket = self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
         let mut retry = socket.get_retry_config();
-        retry.discover_timeout = smoltcp::time::Duration::from_secs(seconds);
+        retry.discover_timeout = smoltcp::time::Duration::from_millis(milliseconds);
         retry.initial_request_timeout = smoltcp::time::Duration::from_secs(1);
         retry.request_retries = 4;
         socket.set_retry_config(retry);

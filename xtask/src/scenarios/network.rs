@@ -230,7 +230,8 @@ fn option_150_from_isc(stage: &mut Stage) -> Outcome {
         lan.address()
     );
     lan.isc(stage, &more)?;
-    let disk = media::sample(stage, &kernel)?;
+    // Without a menu at a usual place, so that a slow machine has time for the lease.
+    let disk = media::disk_with(stage, "grub2-debian12", &kernel, &media::Menu::Grub2)?;
     let device = stage.plug(&disk)?;
     let config = Config::new(&stage.share(&stage.loader)?, 256)
         .disk(&format!("vdev=xvda,access=rw,target={device}"))
