@@ -55,8 +55,6 @@ const OTHERS: &[&str] = &[
     "xenstore-chmod",
     "dnsmasq",
     "dhcpd",
-    "atftpd",
-    "in.tftpd",
     "tc",
 ];
 
