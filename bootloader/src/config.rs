@@ -2,18 +2,26 @@
 //!
 //! [`Arguments::parse`] reads the command line as the original PV-GRUB did (first word: the file), with words behind
 //! it that the original ignored. [`find`] tries the places in order and says what it tried.
+//!
+//! With neither an argument nor a ramdisk the DHCP server is asked first (option 150), as the original did. A menu on a
+//! disk waits for that no longer than [`QUIET_NETWORK`].
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use menu::run::DEFAULT_UNATTENDED;
 use menu::{Choice, Failure, Unattended};
 
+use crate::network::{self, DHCP_PATIENCE, Network};
 use crate::volumes::Volumes;
 
 /// The largest menu that is read.
 pub const MAX_MENU_BYTES: usize = 16 << 20;
+
+/// How long a network on which nobody answers may keep a menu on a disk waiting.
+pub const QUIET_NETWORK: Duration = Duration::from_secs(4);
 
 /// Where a menu is looked for when nothing says where it is.
 pub const DEFAULT_PLACES: [&str; 8] = [
@@ -40,6 +48,8 @@ pub struct Arguments {
     pub timeout: Option<u32>,
     /// `--unattended=wait|retry[:SECONDS]|reboot|poweroff`: what is done when nothing boots and nobody types.
     pub unattended: Option<Unattended>,
+    /// `--dhcp-timeout=SECONDS`: how long a lease is waited for; 0 leaves the network alone.
+    pub dhcp_timeout: Option<u32>,
     /// Words that mean nothing here.
     pub ignored: Vec<Vec<u8>>,
 }
@@ -81,6 +91,8 @@ impl Arguments {
                 arguments.timeout = Some(seconds);
             } else if let Some(way) = word.strip_prefix(b"--unattended=").and_then(unattended) {
                 arguments.unattended = Some(way);
+            } else if let Some(seconds) = word.strip_prefix(b"--dhcp-timeout=").and_then(number) {
+                arguments.dhcp_timeout = Some(seconds);
             } else if arguments.menu.is_none() && matches!(word.first(), Some(b'(' | b'/')) {
                 arguments.menu = Some(word);
             } else {
@@ -88,6 +100,13 @@ impl Arguments {
             }
         }
         arguments
+    }
+
+    /// How long a lease is waited for.
+    #[must_use]
+    pub fn dhcp_patience(&self) -> Duration {
+        let wish = self.dhcp_timeout.map(u64::from).map(Duration::from_secs);
+        wish.unwrap_or(DHCP_PATIENCE)
     }
 }
 
@@ -125,16 +144,18 @@ pub struct Tried {
     pub failure: Failure,
 }
 
-/// Looks for the menu: `argument`, else the ramdisk's bytes, else [`DEFAULT_PLACES`].
+/// Looks for the menu: the argument's file, else the ramdisk's bytes, else the file that the DHCP server names, else
+/// [`DEFAULT_PLACES`]. What takes long is told through `notice`, a line at a time.
 ///
 /// # Errors
 /// Every place that was tried.
 pub fn find(
     volumes: &Volumes,
-    argument: Option<&[u8]>,
+    arguments: &Arguments,
     ramdisk: Option<&[u8]>,
+    notice: &dyn Fn(&str),
 ) -> Result<Found, Vec<Tried>> {
-    if let Some(path) = argument {
+    if let Some(path) = &arguments.menu {
         return from_argument(volumes, path);
     }
     if let Some(bytes) = ramdisk {
@@ -144,6 +165,36 @@ pub fn find(
             name: Vec::new(),
         });
     }
+    // The disk is looked at first although the network goes before it: how long to wait depends on it.
+    let on_disk = from_default_places(volumes);
+    let Some(network) = volumes.network() else {
+        return on_disk;
+    };
+    let patience = match on_disk {
+        Ok(_) => arguments.dhcp_patience().min(QUIET_NETWORK),
+        Err(_) => arguments.dhcp_patience(),
+    };
+    if patience.is_zero() {
+        return on_disk;
+    }
+    notice("Asking the network for a menu (DHCP option 150)");
+    let failed = match from_option_150(volumes, network, patience) {
+        Ok(found) => return Ok(found),
+        Err(tried) => tried,
+    };
+    match on_disk {
+        Ok(found) => {
+            notice(&format!("  {}: {}", failed.place, reason(&failed.failure)));
+            Ok(found)
+        }
+        Err(mut tried) => {
+            tried.insert(0, failed);
+            Err(tried)
+        }
+    }
+}
+
+fn from_default_places(volumes: &Volumes) -> Result<Found, Vec<Tried>> {
     let mut tried = Vec::new();
     for place in DEFAULT_PLACES {
         match read(volumes, place.as_bytes()) {
@@ -155,6 +206,39 @@ pub fn find(
         }
     }
     Err(tried)
+}
+
+/// Asks for a lease, and reads the menu that comes with it; server and lease have `patience` together.
+fn from_option_150(
+    volumes: &Volumes,
+    network: &alloc::rc::Rc<Network>,
+    patience: Duration,
+) -> Result<Found, Tried> {
+    let deadline = network.after(patience);
+    let failed = |place: String, failure| Tried { place, failure };
+    let place = network
+        .ready(None, deadline)
+        .map_err(|failure| failed("the network".to_string(), failure))?;
+    let menu = network.menu_of(place).ok_or_else(|| {
+        let failure = Failure::new(menu::Code::FILE_NOT_FOUND)
+            .because("the DHCP server names no menu (option 150)");
+        failed("the network".to_string(), failure)
+    })?;
+    let name = network::on_network(&menu.path);
+    let shown = format!("{} ({})", name.escape_ascii(), menu.from);
+    let found = match name.strip_prefix(b"(nd)") {
+        Some(path) => network
+            .open_by(place, path, deadline)
+            .and_then(|file| read_menu(file.as_ref(), &name)),
+        None => read(volumes, &name),
+    };
+    match found {
+        Ok(found) => Ok(Found {
+            place: shown,
+            ..found
+        }),
+        Err(failure) => Err(failed(shown, failure)),
+    }
 }
 
 /// A path without a device is looked for on the first partition, then on the whole first disk.
@@ -181,8 +265,11 @@ fn from_argument(volumes: &Volumes, path: &[u8]) -> Result<Found, Vec<Tried>> {
 }
 
 fn read(volumes: &Volumes, name: &[u8]) -> Result<Found, Failure> {
-    let file = volumes.open(name, None)?;
-    let text = crate::files::read_unpacked(file.as_ref(), MAX_MENU_BYTES)?;
+    read_menu(volumes.open(name, None)?.as_ref(), name)
+}
+
+fn read_menu(file: &dyn fs::File, name: &[u8]) -> Result<Found, Failure> {
+    let text = crate::files::read_unpacked(file, MAX_MENU_BYTES)?;
     Ok(Found {
         text,
         place: name.escape_ascii().to_string(),
@@ -190,16 +277,18 @@ fn read(volumes: &Volumes, name: &[u8]) -> Result<Found, Failure> {
     })
 }
 
+/// A failure in one line.
+fn reason(failure: &Failure) -> String {
+    let first = failure.detail.first();
+    first.map_or_else(|| failure.code.text().to_string(), Clone::clone)
+}
+
 /// Says what was tried, a line each.
 #[must_use]
 pub fn report(tried: &[Tried]) -> String {
     let mut text = String::from("No menu was found. Tried:\n");
     for Tried { place, failure } in tried {
-        let reason = failure
-            .detail
-            .first()
-            .map_or_else(|| failure.code.text().to_string(), Clone::clone);
-        text.push_str(&format!("  {place}: {reason}\n"));
+        text.push_str(&format!("  {place}: {}\n", reason(failure)));
     }
     text.push_str("Name the file in the domain's configuration, such as extra = \"(hd0,0)/boot/grub/menu.lst\".\n");
     text
@@ -227,6 +316,14 @@ mod tests {
         let arguments = Arguments::parse(b"root=/dev/xvda1 ro (hd0)/menu.lst");
         assert_eq!(arguments.menu.as_deref(), Some(&b"(hd0)/menu.lst"[..]));
         assert_eq!(Arguments::parse(b"root=/dev/xvda1 ro 4").menu, None);
+    }
+
+    #[test]
+    fn the_network_is_waited_for_as_long_as_is_said() {
+        let patience = |line: &[u8]| Arguments::parse(line).dhcp_patience();
+        assert_eq!(patience(b""), Duration::from_secs(30));
+        assert_eq!(patience(b"--dhcp-timeout=5"), Duration::from_secs(5));
+        assert_eq!(patience(b"--dhcp-timeout=0"), Duration::ZERO);
     }
 
     #[test]
@@ -283,6 +380,6 @@ mod tests {
             );
             count += 1;
         }
-        assert_eq!(count, 4);
+        assert_eq!(count, 5);
     }
 }

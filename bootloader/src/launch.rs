@@ -12,6 +12,7 @@ use bootloader::build::Image;
 use bootloader::console::Console;
 use bootloader::disks::Disks;
 use bootloader::machine::Launcher;
+use bootloader::network::Network;
 use bootloader::xenstore::Store;
 use menu::{Code, Failure};
 
@@ -31,6 +32,7 @@ pub(crate) struct Native {
     pub(crate) console: Rc<Console>,
     pub(crate) store: Rc<Store>,
     pub(crate) disks: Rc<Disks>,
+    pub(crate) network: Rc<Network>,
     /// When the loader was entered.
     pub(crate) started: Instant,
 }
@@ -66,14 +68,15 @@ impl Launcher for Native {
             }
         };
         let mut out = &*self.console;
-        let leftovers = self.disks.close_all();
+        let mut leftovers = self.disks.close_all();
+        leftovers.append(self.network.close_all());
         for note in &leftovers.notes {
             let _ = writeln!(out, "{note}");
         }
         if let Some(leak) = leftovers.leaks.first() {
             pinned.unpin();
             return Failure::new(Code::BOOT_FAILURE).because(format!(
-                "a disk's back end keeps {:?} mapped: the kernel that got it would be corrupted; restart the domain",
+                "a back end keeps {:?} mapped: the kernel that got it would be corrupted; restart the domain",
                 leak.mfn
             ));
         }

@@ -12,6 +12,8 @@ pub mod disks;
 pub mod files;
 pub mod image;
 pub mod machine;
+pub mod netfront;
+pub mod network;
 pub mod plan;
 pub mod renumber;
 pub mod saved;

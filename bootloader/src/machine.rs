@@ -427,7 +427,19 @@ impl Machine for Loader<'_> {
     }
 
     fn devices(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
-        let names = self.volumes.names();
+        let mut names = self.volumes.names();
+        if let Some(network) = self.volumes.network() {
+            let count = u32::try_from(network.count()).unwrap_or(0);
+            names.push(DeviceName::Net { interface: None });
+            // One interface needs no number.
+            names.extend(
+                (0..count)
+                    .filter(|_| count > 1)
+                    .map(|number| DeviceName::Net {
+                        interface: Some(number),
+                    }),
+            );
+        }
         Ok(names
             .iter()
             .map(|name| name.to_string().into_bytes())
@@ -480,5 +492,13 @@ impl Machine for Loader<'_> {
             }
         }
         Ok(text)
+    }
+
+    fn network(&mut self, word: &[u8], args: &[u8]) -> Reply {
+        self.volumes.need_network()?.command(word, args)
+    }
+
+    fn network_menu(&mut self) -> Result<Vec<u8>, Failure> {
+        self.volumes.need_network()?.menu_path()
     }
 }

@@ -16,6 +16,7 @@ use bootloader::config::{self, Arguments};
 use bootloader::console::Console;
 use bootloader::disks::Disks;
 use bootloader::machine::Loader;
+use bootloader::network::{Network, Progress};
 use bootloader::terminal::Screen;
 use bootloader::volumes::Volumes;
 use bootloader::xenstore::Store;
@@ -55,13 +56,25 @@ fn run(boot: BootInfo) -> Shutdown {
         let name = vbd.name.as_deref().unwrap_or("?");
         let _ = writeln!(out, "  (hd{}) is {name}, vbd {}", vbd.index, vbd.id);
     }
-    let volumes = Rc::new(Volumes::new(disks.clone()));
+    let network = match Network::discover(store.clone()) {
+        Ok(network) => Rc::new(network),
+        Err(error) => {
+            let _ = writeln!(out, "cannot list the network interfaces: {error}");
+            return Shutdown::Crash;
+        }
+    };
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
+    network.set_patience(arguments.dhcp_patience());
+    // An eighth of memory: most kernels, packed, and no guest is too small for it.
+    network.keep_at_most(u64::from(boot.start_info.nr_pages) / 8 * 4096);
+    network.show_on(Progress::new(hv.clone(), console.clone()));
+    let volumes = Rc::new(Volumes::new(disks.clone()).with_network(network.clone()));
     let native = Native {
         platform: boot.platform,
         console: console.clone(),
         store: store.clone(),
         disks: disks.clone(),
+        network: network.clone(),
         started: boot.started,
     };
     let mut loader = Loader::new(
@@ -71,17 +84,20 @@ fn run(boot: BootInfo) -> Shutdown {
         hv.clone(),
         volumes.clone(),
     );
-    let mut screen = Screen::new(hv.clone(), console.clone(), store);
+    let mut screen = Screen::new(hv.clone(), console.clone(), store).minding(network);
     let options = Options {
         banner: format!("pv-grub version {}", env!("CARGO_PKG_VERSION")),
-        entry: arguments.entry,
+        entry: arguments.entry.clone(),
         timeout: arguments.timeout,
-        append: arguments.append,
+        append: arguments.append.clone(),
         unattended: arguments.unattended.unwrap_or(DEFAULT_UNATTENDED),
         ..Options::default()
     };
     loop {
-        let menu = match config::find(&volumes, arguments.menu.as_deref(), boot.ramdisk) {
+        let found = config::find(&volumes, &arguments, boot.ramdisk, &|line| {
+            let _ = writeln!(&*console, "{line}");
+        });
+        let menu = match found {
             Ok(found) => {
                 let ms = hv.now().since(boot.started).as_millis();
                 let _ = writeln!(out, "  menu from {}, {ms} ms after the start", found.place);

@@ -8,6 +8,7 @@ use arch::{Hypervisor, Instant};
 use menu::{Input, ShutdownRequest, Terminal};
 
 use crate::console::Console;
+use crate::network::Network;
 use crate::xenstore::Store;
 
 /// How often `control/shutdown` is looked at while nobody types.
@@ -25,6 +26,7 @@ pub struct Screen {
     hv: Rc<dyn Hypervisor>,
     console: Rc<Console>,
     store: Rc<Store>,
+    network: Option<Rc<Network>>,
     next_look: Instant,
     /// Bytes taken off the ring and not handed over, the next one last.
     ahead: Vec<u8>,
@@ -39,6 +41,7 @@ impl Screen {
             hv,
             console,
             store,
+            network: None,
             next_look,
             ahead: Vec::new(),
         }
@@ -59,6 +62,13 @@ impl Screen {
         self.ahead.pop()
     }
 
+    /// Keeps the leases of `network` while it waits for keys.
+    #[must_use]
+    pub fn minding(mut self, network: Rc<Network>) -> Self {
+        self.network = Some(network);
+        self
+    }
+
     /// What the toolstack has asked for since the last look. The request is acknowledged by emptying the key.
     ///
     /// Polled rather than watched: a watch would have to be taken back before the next kernel starts.
@@ -67,6 +77,9 @@ impl Screen {
             return None;
         }
         self.next_look = self.hv.now().after(LOOK_EVERY);
+        if let Some(network) = &self.network {
+            network.tick();
+        }
         let text = self.store.find_text(SHUTDOWN_KEY).ok().flatten()?;
         let request = match text.as_str() {
             "poweroff" | "halt" => ShutdownRequest::PowerOff,

@@ -18,10 +18,12 @@ use fs::{
 use menu::{Code, Failure};
 
 use crate::disks::Disks;
+use crate::network::Network;
 
-/// The volumes of a guest's disks.
+/// The volumes of a guest's disks, and the files that its network has.
 pub struct Volumes {
     disks: Rc<Disks>,
+    network: Option<Rc<Network>>,
     open: RefCell<BTreeMap<usize, Rc<OpenDisk>>>,
     mounted: RefCell<BTreeMap<DeviceName, Rc<dyn FileSystem>>>,
 }
@@ -55,9 +57,34 @@ impl Volumes {
     pub fn new(disks: Rc<Disks>) -> Self {
         Self {
             disks,
+            network: None,
             open: RefCell::new(BTreeMap::new()),
             mounted: RefCell::new(BTreeMap::new()),
         }
+    }
+
+    /// With files on `(nd)` too.
+    #[must_use]
+    pub fn with_network(mut self, network: Rc<Network>) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// The network, if the guest has an interface.
+    #[must_use]
+    pub fn network(&self) -> Option<&Rc<Network>> {
+        self.network.as_ref().filter(|network| network.count() > 0)
+    }
+
+    /// The network, or why there is none.
+    ///
+    /// # Errors
+    /// 21.
+    pub fn need_network(&self) -> Result<&Rc<Network>, Failure> {
+        self.network().ok_or_else(|| {
+            Failure::new(Code::NO_DISK)
+                .because("this domain has no network interface (`vif` in its configuration)")
+        })
     }
 
     /// The disks underneath.
@@ -104,6 +131,12 @@ impl Volumes {
     /// # Errors
     /// 11, 21, 22, 25 with what is there instead.
     pub fn volume(&self, device: DeviceName) -> Result<Volume, Failure> {
+        if let DeviceName::Net { .. } = device {
+            self.need_network()?;
+            return Err(Failure::new(Code::INVALID_DEVICE).because(format!(
+                "{device} has files by their paths, no sectors and no folders"
+            )));
+        }
         let DeviceName::Disk { disk, partition } = device else {
             return Err(Failure::new(Code::INVALID_DEVICE).because(format!(
                 "{device} is not to be had: a domain's disks, CD-ROMs included, are (hd0), (hd1) and so on"
@@ -147,6 +180,9 @@ impl Volumes {
     /// # Errors
     /// As [`Volumes::file_system`].
     pub fn describe(&self, device: DeviceName) -> Result<String, Failure> {
+        if let DeviceName::Net { interface } = device {
+            return self.need_network()?.describe(interface);
+        }
         let mounted = self.file_system(device)?;
         let mut text = format!(" Filesystem type is {}", mounted.kind());
         if let DeviceName::Disk {
@@ -182,6 +218,9 @@ impl Volumes {
         let name = FileName::parse(name).map_err(bad_name)?;
         let device = self.device(name.device, root)?;
         match name.place {
+            Place::Path(path) if let DeviceName::Net { interface } = device => {
+                self.need_network()?.open(interface, &path)
+            }
             Place::Path(path) => opened(self.file_system(device)?.as_ref(), &path),
             Place::Blocks(ranges) => Ok(fs::block_list(self.volume(device)?, &ranges)),
         }

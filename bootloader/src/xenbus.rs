@@ -41,6 +41,8 @@ pub enum XenbusError {
         found: State,
         /// What was waited for.
         wanted: &'static str,
+        /// For how long.
+        waited: Duration,
     },
     /// The back end went away or closed while it was waited for.
     Gone {
@@ -57,10 +59,14 @@ impl fmt::Display for XenbusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store { path, source } => write!(f, "{path}: {source}"),
-            Self::Timeout { found, wanted } => write!(
+            Self::Timeout {
+                found,
+                wanted,
+                waited,
+            } => write!(
                 f,
                 "the back end stays in {found} instead of {wanted} for {} s",
-                PATIENCE.as_secs()
+                waited.as_secs()
             ),
             Self::Gone { found, wanted } => {
                 write!(f, "the back end went to {found} instead of {wanted}")
@@ -330,9 +336,22 @@ impl Device {
         wanted: &'static str,
         verdict: impl Fn(State) -> Verdict,
     ) -> Result<State, XenbusError> {
+        self.wait_backend_for(PATIENCE, wanted, verdict)
+    }
+
+    /// As [`Device::wait_backend`], but for `patience` at most.
+    ///
+    /// # Errors
+    /// As [`Device::wait_backend`].
+    pub fn wait_backend_for(
+        &self,
+        patience: Duration,
+        wanted: &'static str,
+        verdict: impl Fn(State) -> Verdict,
+    ) -> Result<State, XenbusError> {
         let hv = self.store.hypervisor();
         let begin = hv.now();
-        let deadline = begin.after(PATIENCE);
+        let deadline = begin.after(patience);
         loop {
             let found = self.backend_state()?;
             match verdict(found) {
@@ -342,7 +361,11 @@ impl Device {
             }
             let now = hv.now();
             if now >= deadline {
-                return Err(XenbusError::Timeout { found, wanted });
+                return Err(XenbusError::Timeout {
+                    found,
+                    wanted,
+                    waited: patience,
+                });
             }
             hv.poll(&[], next_look(begin, now).min(deadline));
         }

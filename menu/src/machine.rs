@@ -162,6 +162,13 @@ pub trait Machine {
         Err(not_offered("the network"))
     }
 
+    /// The menu that the DHCP server names, with its device: what `dhcp --with-configfile` loads.
+    /// # Errors
+    /// 21 where there is no lease, 15 where it names no menu.
+    fn network_menu(&mut self) -> Result<Vec<u8>, Failure> {
+        Err(not_offered("the network"))
+    }
+
     /// `chainloader FILE`: takes another boot program.
     /// # Errors
     /// 15, 13 and others.

@@ -159,8 +159,8 @@ commands! {
         "Ubuntu's word for showing less. Accepted so that its menus load.";
     "quit" Entry Accepted commands::settings::quit, "",
         "There is nothing to return to; says so.";
-    "rarp" Anywhere Works commands::network::network, "",
-        "Configures the network interface by RARP.";
+    "rarp" Anywhere Refused commands::network::network, "",
+        "Configures the network interface by RARP, which no server speaks any more; use `dhcp` or `ifconfig`.";
     "read" Entry Refused commands::settings::read, "ADDRESS",
         "Shows a word of memory. A PV guest has no physical memory to look at.";
     "reboot" Entry Works commands::boot::reboot, "",

@@ -155,11 +155,12 @@ impl Lease {
 
     /// Option 150 read as text or as addresses.
     ///
-    /// It is text when every byte is printable (a NUL at the end is allowed); it is addresses when it is whole groups
+    /// It is text when every byte is printable, but for NULs at the end; it is addresses when it is whole groups
     /// of 4 bytes and not text, or when it could be either, holds no slash, and a boot file is named too.
     fn menu_option(&self) -> Option<Option150> {
         let raw = self.option_150.as_deref()?;
-        let trimmed = raw.strip_suffix(&[0]).unwrap_or(raw);
+        let zeroes = raw.iter().rev().take_while(|byte| **byte == 0).count();
+        let (trimmed, _) = raw.split_at(raw.len().saturating_sub(zeroes));
         let printable =
             !trimmed.is_empty() && trimmed.iter().all(|byte| (0x20..0x7F).contains(byte));
         let groups = raw.len().is_multiple_of(4);

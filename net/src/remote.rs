@@ -1,5 +1,6 @@
 //! A file on a server: [`Remote`], what is known of it between reads.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
@@ -11,8 +12,9 @@ pub(crate) const HEAD_UNKNOWN: usize = 1 << 20;
 
 /// A file on a TFTP server, as opened by [`crate::Stack::open`].
 ///
-/// It is read front to back with [`crate::Stack::read`]; going back beyond the first 64 KiB asks the server for the
-/// whole file again.
+/// It is read front to back with [`crate::Stack::read`]. The first 64 KiB are kept, and what was passed over by reading
+/// further on (a kernel's size stands at its end), as far as [`crate::Stack::keep_at_most`] allows; going back beyond that
+/// asks the server for the whole file again.
 #[derive(Debug)]
 pub struct Remote {
     pub(crate) server: Ipv4Addr,
@@ -21,6 +23,7 @@ pub struct Remote {
     /// Which transfer is this file's.
     pub(crate) id: u64,
     pub(crate) head: Vec<u8>,
+    pub(crate) kept: Kept,
 }
 
 impl Remote {
@@ -54,6 +57,111 @@ impl Remote {
             let room = limit.saturating_sub(self.head.len());
             let (kept, _) = bytes.split_at(room.min(bytes.len()));
             self.head.extend_from_slice(kept);
+        }
+    }
+}
+
+/// Bytes of one chunk of [`Kept`].
+const CHUNK: usize = 64 << 10;
+
+/// What was passed over: bytes in a row, given back chunk by chunk as they are read.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Offset of the first byte.
+    start: u64,
+    /// All full but the last.
+    chunks: VecDeque<Vec<u8>>,
+    len: u64,
+    /// There were more than may be kept.
+    full: bool,
+}
+
+impl Kept {
+    /// Keeps `bytes`, which stand at `offset` and are passed over.
+    pub(crate) fn pass(&mut self, offset: u64, bytes: &[u8], limit: u64) {
+        if self.chunks.is_empty() {
+            self.start = offset;
+            self.len = 0;
+        }
+        self.push(offset, bytes, limit);
+    }
+
+    /// Keeps `bytes`, which stand at `offset` and were read, if they follow what was passed over.
+    pub(crate) fn follow(&mut self, offset: u64, bytes: &[u8], limit: u64) {
+        if !self.chunks.is_empty() {
+            self.push(offset, bytes, limit);
+        }
+    }
+
+    fn push(&mut self, offset: u64, bytes: &[u8], limit: u64) {
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let len = self.len.saturating_add(count);
+        if self.full || len > limit || offset != self.start.saturating_add(self.len) {
+            self.chunks = VecDeque::new();
+            self.full = true;
+            return;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let chunk = match self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK) {
+                Some(chunk) => chunk,
+                None => {
+                    let mut chunk = Vec::new();
+                    if chunk.try_reserve_exact(CHUNK).is_err() {
+                        self.chunks = VecDeque::new();
+                        self.full = true;
+                        return;
+                    }
+                    self.chunks.push_back(chunk);
+                    continue;
+                }
+            };
+            let room = CHUNK.saturating_sub(chunk.len());
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            chunk.extend_from_slice(now);
+            rest = later;
+        }
+        self.len = len;
+    }
+
+    /// Copies what there is of the bytes at `offset` and returns how many; what lies before them is given up.
+    pub(crate) fn take(&mut self, offset: u64, out: &mut [u8]) -> usize {
+        let mut done = 0_usize;
+        while done < out.len() {
+            let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+            let Some(inside) = at
+                .checked_sub(self.start)
+                .and_then(|at| usize::try_from(at).ok())
+            else {
+                break;
+            };
+            let Some(chunk) = self.chunks.front() else {
+                break;
+            };
+            if inside >= CHUNK {
+                self.drop_first();
+                continue;
+            }
+            let from = chunk.get(inside..).unwrap_or_default();
+            let target = out.get_mut(done..).unwrap_or_default();
+            let count = from.len().min(target.len());
+            if count == 0 {
+                break;
+            }
+            target
+                .split_at_mut(count)
+                .0
+                .copy_from_slice(from.split_at(count).0);
+            done = done.saturating_add(count);
+        }
+        done
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(chunk) = self.chunks.pop_front() {
+            let count = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            self.start = self.start.saturating_add(count);
+            self.len = self.len.saturating_sub(count);
         }
     }
 }

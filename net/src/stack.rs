@@ -28,6 +28,8 @@ use files::Active;
 const WAITING: usize = 8;
 /// Largest DHCP message that is kept; an Ethernet frame holds less.
 const DHCP_MESSAGE: usize = 2048;
+/// Bytes that are kept of what is passed over in a file, unless told otherwise.
+const KEEP: u64 = 8 << 20;
 /// Longest sleep: whoever waits looks at the clock at least so often.
 const NAP: Duration = Duration::from_millis(500);
 /// First local port of transfers; RFC 6335 leaves those from 49152 to whoever wants them.
@@ -69,6 +71,8 @@ pub struct Stack {
     next_id: u64,
     next_port: u16,
     watcher: Option<Rc<dyn Watcher>>,
+    /// Bytes of a file that may be kept because they were passed over.
+    keep: u64,
 }
 
 impl Stack {
@@ -117,12 +121,18 @@ impl Stack {
             // Somewhere in the upper quarter.
             next_port: PORTS | (u16::from_le_bytes([low, high]) & 0x3FFF),
             watcher: None,
+            keep: KEEP,
         })
     }
 
     /// Tells `watcher` of every file that takes more than a second.
     pub fn watch(&mut self, watcher: Rc<dyn Watcher>) {
         self.watcher = Some(watcher);
+    }
+
+    /// Keeps at most `bytes` of what is passed over when a file is read further on.
+    pub fn keep_at_most(&mut self, bytes: u64) {
+        self.keep = bytes;
     }
 
     /// The interface underneath.
@@ -212,20 +222,21 @@ impl Stack {
         }
     }
 
-    /// Asks more and more patiently: after 1, 2 and then every 4 seconds.
+    /// Asks more and more patiently: after 1.5, 2 and then every 4 seconds. Not after one: ISC's server looks for a
+    /// second whether an address is in use before it offers it, and an offer to an earlier question is not heard.
     fn pace_dhcp(&mut self) {
         let Some(handle) = self.dhcp else {
             return;
         };
         let waited = self.now().saturating_sub(self.dhcp_begun);
-        let seconds = match waited.as_secs() {
-            0 => 1,
-            1 | 2 => 2,
-            _ => 4,
+        let milliseconds = match waited.as_secs() {
+            0 => 1500,
+            1 | 2 => 2000,
+            _ => 4000,
         };
         let socket = self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
         let mut retry = socket.get_retry_config();
-        retry.discover_timeout = smoltcp::time::Duration::from_secs(seconds);
+        retry.discover_timeout = smoltcp::time::Duration::from_millis(milliseconds);
         retry.initial_request_timeout = smoltcp::time::Duration::from_secs(1);
         retry.request_retries = 4;
         socket.set_retry_config(retry);

@@ -6,6 +6,7 @@
 pub mod blkif;
 pub mod console;
 pub mod grant;
+pub mod netif;
 pub mod ring;
 pub mod shared_info;
 pub mod start_info;

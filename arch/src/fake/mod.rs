@@ -1,7 +1,7 @@
 //! A hypervisor for tests on the host: deterministic, single-threaded, with the daemons a guest talks to.
 //!
-//! [`FakeXen`] implements [`Hypervisor`]. A fake xenstored ([`store`]), a console daemon ([`console`]) and block
-//! back ends ([`blkback`]) run inside `send` and `poll`; when nothing is left to do, `poll` moves the clock to the
+//! [`FakeXen`] implements [`Hypervisor`]. A fake xenstored ([`store`]), a console daemon ([`console`]), block back
+//! ends ([`blkback`]) and network back ends ([`netback`]) run inside `send` and `poll`; when nothing is left to do, `poll` moves the clock to the
 //! deadline, so a time limit of 30 seconds costs nothing. Faults are named options of the daemons.
 //! [`FakeXen::leftovers`] says at the end of a test what a guest has left behind.
 
@@ -9,6 +9,7 @@ pub mod blkback;
 pub mod console;
 pub mod frames;
 pub mod memory;
+pub mod netback;
 pub mod store;
 mod world;
 
@@ -25,6 +26,7 @@ use crate::shared::SharedPage;
 
 use blkback::{Blkback, DiskFault, FakeDisk};
 use console::{Consoled, Reader};
+use netback::{FakeVif, Netback, VifFault};
 use store::{StoreFault, Xenstored};
 use world::{Peer, World};
 
@@ -38,6 +40,7 @@ struct Core {
     store: Xenstored,
     console: Consoled,
     disks: Vec<Blkback>,
+    vifs: Vec<Netback>,
 }
 
 /// The fake hypervisor with its daemons.
@@ -90,6 +93,7 @@ impl FakeXen {
                 store: Xenstored::new(store_mfn, store_port),
                 console: Consoled::new(console_mfn, console_port),
                 disks: Vec::new(),
+                vifs: Vec::new(),
             }),
         })
     }
@@ -141,6 +145,33 @@ impl FakeXen {
         let core = &mut *self.core.borrow_mut();
         let disk = core.disks.iter_mut().find(|disk| disk.id() == id);
         disk.expect("a disk with that number").mend(&mut core.world);
+    }
+
+    /// Plugs an interface in, as the toolstack does before a guest starts.
+    pub fn add_vif(&self, vif: FakeVif) {
+        let core = &mut *self.core.borrow_mut();
+        let vif = Netback::plug(vif, core.vifs.len(), &mut core.world);
+        core.vifs.push(vif);
+    }
+
+    /// Adds a fault to the interface with number `id`.
+    ///
+    /// # Panics
+    /// When there is no such interface: a test's bug.
+    pub fn break_vif(&self, id: u64, fault: VifFault) {
+        let core = &mut *self.core.borrow_mut();
+        let vif = core.vifs.iter_mut().find(|vif| vif.id() == id);
+        vif.expect("an interface with that number").add_fault(fault);
+    }
+
+    /// Removes every fault of the interface with number `id`.
+    ///
+    /// # Panics
+    /// When there is no such interface: a test's bug.
+    pub fn mend_vif(&self, id: u64) {
+        let core = &mut *self.core.borrow_mut();
+        let vif = core.vifs.iter_mut().find(|vif| vif.id() == id);
+        vif.expect("an interface with that number").mend();
     }
 
     /// Adds a fault to xenstored.
@@ -215,6 +246,9 @@ impl FakeXen {
         for disk in &core.disks {
             all.extend(disk.leftovers());
         }
+        for vif in &core.vifs {
+            all.extend(vif.leftovers());
+        }
         all
     }
 }
@@ -228,11 +262,19 @@ impl Core {
         for disk in &mut self.disks {
             disk.run(&mut self.world, &touched);
         }
+        for vif in &mut self.vifs {
+            vif.run(&mut self.world, &touched);
+        }
     }
 
     /// When the next daemon wants to do something by itself.
-    fn next_timer(&self) -> Option<Instant> {
-        self.disks.iter().filter_map(Blkback::next_timer).min()
+    fn next_timer(&mut self) -> Option<Instant> {
+        let now = self.world.now;
+        let disks = self.disks.iter().filter_map(Blkback::next_timer);
+        let vifs = self.vifs.iter_mut();
+        disks
+            .chain(vifs.filter_map(|vif| vif.next_timer(now)))
+            .min()
     }
 }
 
@@ -274,6 +316,7 @@ impl Hypervisor for FakeXen {
             Peer::Store => core.store.rung = true,
             Peer::Console => core.console.rung = true,
             Peer::Disk(index) => core.disks[index].rung = true,
+            Peer::Net(index) => core.vifs[index].rung = true,
         }
         core.store.run(&mut core.world);
         core.console.run(&mut core.world);

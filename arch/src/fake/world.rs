@@ -21,6 +21,8 @@ pub(super) enum Peer {
     Console,
     /// A block back end, by its place.
     Disk(usize),
+    /// A network back end, by its place.
+    Net(usize),
 }
 
 struct Channel {
@@ -214,7 +216,7 @@ impl World {
     pub(super) fn leftovers(&self) -> Vec<String> {
         let mut all = self.memory.leftovers();
         for (number, channel) in &self.channels {
-            if matches!(channel.peer, Peer::Nobody | Peer::Disk(_)) {
+            if matches!(channel.peer, Peer::Nobody | Peer::Disk(_) | Peer::Net(_)) {
                 all.push(format!("port {number}"));
             } else if channel.pending {
                 all.push(format!("an event pending on port {number}"));

@@ -141,7 +141,7 @@ impl Link {
 }
 
 /// Takes a shared device apart: the reverse of connecting, in the order that leaves it ready for another kernel.
-pub(super) fn part(
+pub(crate) fn part(
     hv: &dyn Hypervisor,
     device: &Device,
     port: Port,

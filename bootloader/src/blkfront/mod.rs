@@ -7,8 +7,8 @@
 //! Protocol: Xen `io/blkif.h`. One ring page; no persistent grants: the back end would keep pages mapped that
 //! the next kernel owns.
 
-mod connect;
-mod pages;
+pub(crate) mod connect;
+pub(crate) mod pages;
 mod queue;
 mod slot;
 mod write;

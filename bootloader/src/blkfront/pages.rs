@@ -12,9 +12,9 @@ const RETRY: Duration = Duration::from_millis(5);
 
 /// A page of ours that another domain may map.
 #[derive(Debug)]
-pub(super) struct Granted {
-    pub(super) page: SharedPage,
-    pub(super) grant: GrantRef,
+pub(crate) struct Granted {
+    pub(crate) page: SharedPage,
+    pub(crate) grant: GrantRef,
 }
 
 /// A page that the back end would not let go of. It is never freed: whoever gets its frame next would share it
@@ -29,7 +29,7 @@ pub struct Leak {
 
 impl Granted {
     /// A fresh page that `to` may read and write.
-    pub(super) fn new(hv: &dyn Hypervisor, to: DomId) -> Result<Self, Errno> {
+    pub(crate) fn new(hv: &dyn Hypervisor, to: DomId) -> Result<Self, Errno> {
         let page = hv.alloc_page()?;
         match hv.grant(&page, to, Access::ReadWrite) {
             Ok(grant) => Ok(Self { page, grant }),
@@ -43,7 +43,7 @@ impl Granted {
 
 /// Ends the grants of `pages` and frees them. Pages still mapped are tried again for [`UNMAP_PATIENCE`] and then
 /// returned as leaks.
-pub(super) fn take_back(hv: &dyn Hypervisor, pages: Vec<Granted>) -> Vec<Leak> {
+pub(crate) fn take_back(hv: &dyn Hypervisor, pages: Vec<Granted>) -> Vec<Leak> {
     let deadline = hv.now().after(UNMAP_PATIENCE);
     let mut mapped = pages;
     loop {

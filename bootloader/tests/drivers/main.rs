@@ -9,6 +9,8 @@ mod blkfront;
 mod console;
 mod disks;
 mod faults;
+mod netfront;
+mod network;
 mod properties;
 mod saved;
 mod writes;

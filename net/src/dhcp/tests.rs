@@ -27,6 +27,8 @@ fn option_150_is_text_or_addresses() {
         path(&option(150, b"/menu.ls\0")),
         Some(b"/menu.ls".to_vec())
     );
+    // As dnsmasq can send it: in groups of four.
+    assert_eq!(path(&option(150, b"/m.lst\0\0")), Some(b"/m.lst".to_vec()));
     // 8 printable bytes with a slash are text even beside a boot file.
     let both = [option(150, b"/menu.ls"), option(67, b"boot")].concat();
     assert_eq!(path(&both), Some(b"/menu.ls".to_vec()));

@@ -9,7 +9,7 @@ use smoltcp::wire::IpAddress;
 
 use super::{NAP, PORTS, Stack, moment};
 use crate::error::NetError;
-use crate::remote::{HEAD, HEAD_UNKNOWN, Remote};
+use crate::remote::{HEAD, HEAD_UNKNOWN, Kept, Remote};
 use crate::tftp::{Heard, PATIENCE, Transfer, Wishes};
 
 /// Blocks in a row that the server is asked to send: they all fit the receive ring of an interface (256 frames), even
@@ -79,6 +79,7 @@ impl Stack {
             len: 0,
             id: 0,
             head: Vec::new(),
+            kept: Kept::default(),
         };
         self.request(&mut remote, deadline)?;
         match self
@@ -138,6 +139,9 @@ impl Stack {
         let (kept, rest) = out.split_at_mut(count);
         kept.copy_from_slice(from_head.split_at(count).0);
         let offset = offset.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        let count = remote.kept.take(offset, rest);
+        let (_, rest) = rest.split_at_mut(count);
+        let offset = offset.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         if rest.is_empty() {
             return Ok(());
         }
@@ -181,12 +185,17 @@ impl Stack {
             };
             if active.position < offset {
                 let gap = usize::try_from(offset.saturating_sub(active.position));
-                let waiting = active.spill.len().saturating_sub(active.taken);
-                active.skip(gap.unwrap_or(usize::MAX).min(waiting));
+                let waiting = active.spill.get(active.taken..).unwrap_or_default();
+                let count = gap.unwrap_or(usize::MAX).min(waiting.len());
+                let (passed, _) = waiting.split_at(count);
+                remote.kept.pass(active.position, passed, self.keep);
+                active.skip(count);
             }
             if active.position >= offset {
+                let at = active.position;
                 let count = active.drain(rest);
-                let (_, later) = rest.split_at_mut(count);
+                let (read, later) = rest.split_at_mut(count);
+                remote.kept.follow(at, read, self.keep);
                 rest = later;
             }
             if rest.is_empty() {
@@ -224,6 +233,7 @@ impl Stack {
         let id = self.next_id;
         self.next_id = id.saturating_add(1);
         remote.id = id;
+        remote.kept = Kept::default();
         self.active = Some(Active {
             id,
             transfer,

@@ -50,7 +50,7 @@ fn a_silent_network_costs_what_was_allowed() {
             took >= limit - Duration::from_millis(1) && took < limit + Duration::from_millis(50),
             "{took:?}"
         );
-        // 0, 1, 3, then every 4 seconds.
+        // 0, 1.5, 3.5, then every 4 seconds.
         let asked = bed.card.lan.borrow_mut().server().asked;
         assert_eq!(u64::from(asked), if seconds == 4 { 3 } else { 9 });
     }

@@ -237,25 +237,49 @@ fn an_endless_file_ends() {
 #[test]
 fn going_back_asks_again() {
     let file = pattern(500_000);
-    let mut bed = Bed::with_file(file.clone(), |_| {});
-    let deadline = bed.soon(10);
-    let mut remote = bed.stack.open(ADDRESS, b"/file", deadline).unwrap();
-    let requests = |bed: &Bed| bed.card.lan.borrow_mut().server().requests;
-    let mut out = vec![0; 100_000];
-    // Twice back: 0 is beyond the 64 KiB that are kept, 200,000 is behind 300,000.
-    for offset in [0, 100_000, 0, 300_000, 200_000, 400_000] {
-        bed.stack.read(&mut remote, offset, &mut out).unwrap();
-        assert!(out == file[offset as usize..][..out.len()], "{offset}");
+    for (keep, expected) in [(0, 4), (8 << 20, 3)] {
+        let mut bed = Bed::with_file(file.clone(), |_| {});
+        bed.stack.keep_at_most(keep);
+        let deadline = bed.soon(10);
+        let mut remote = bed.stack.open(ADDRESS, b"/file", deadline).unwrap();
+        let mut out = vec![0; 100_000];
+        // Back three times: 0 is beyond the 64 KiB of the head, 150,000 was passed over, 250,000 was read.
+        for offset in [0, 100_000, 0, 300_000, 150_000, 250_000, 400_000, 300_000] {
+            bed.stack.read(&mut remote, offset, &mut out).unwrap();
+            assert!(out == file[offset as usize..][..out.len()], "{offset}");
+        }
+        bed.stack.read(&mut remote, 10, &mut out[..60_000]).unwrap();
+        assert!(out[..60_000] == file[10..60_010]);
+        let requests = bed.card.lan.borrow_mut().server().requests;
+        println!("{keep}: {requests}");
+        assert!(requests <= expected + 1, "{keep}: {requests}");
+        let error = bed.stack.read(&mut remote, 499_999, &mut out[..2]);
+        assert_eq!(error.unwrap_err().grub_error(), 24);
     }
-    assert_eq!(requests(&bed), 3);
-    bed.stack.read(&mut remote, 10, &mut out[..60_000]).unwrap();
-    assert!(out[..60_000] == file[10..60_010]);
-    assert_eq!(requests(&bed), 3);
-    let error = bed
-        .stack
-        .read(&mut remote, 499_999, &mut out[..2])
-        .unwrap_err();
-    assert_eq!(error.grub_error(), 24);
+}
+
+#[test]
+fn a_kernel_whose_size_stands_at_its_end_comes_once() {
+    let file = pattern(3_000_000);
+    for (keep, expected) in [(8 << 20, 1), (1 << 20, 2)] {
+        let mut bed = Bed::with_file(file.clone(), |_| {});
+        bed.stack.keep_at_most(keep);
+        let deadline = bed.soon(10);
+        let mut remote = bed.stack.open(ADDRESS, b"/file", deadline).unwrap();
+        let mut out = vec![0; file.len()];
+        bed.stack.read(&mut remote, 0, &mut out[..4096]).unwrap();
+        bed.stack
+            .read(&mut remote, 2_999_000, &mut out[..4])
+            .unwrap();
+        assert!(out[..4] == file[2_999_000..2_999_004]);
+        let mut at = 0;
+        for chunk in out.chunks_mut(256 << 10) {
+            bed.stack.read(&mut remote, at, chunk).unwrap();
+            at += chunk.len() as u64;
+        }
+        assert!(out == file);
+        assert_eq!(bed.card.lan.borrow_mut().server().requests, expected);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod hello;
 mod loader;
 pub(crate) mod media;
 mod menu;
+mod network;
 mod packing;
 mod places;
 mod refusals;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         sizes::TABLE,
         trouble::TABLE,
         menu::TABLE,
+        network::TABLE,
         wide32::TABLE,
         witness::TABLE,
     ]

@@ -59,9 +59,14 @@ impl Config {
 
     /// Adds a network interface on dom0's bridge with the address 00:16:3e:00:00:`last`; the test guest takes
     /// 192.0.2.`last` for itself.
-    pub(crate) fn interface(mut self, last: u8) -> Self {
+    pub(crate) fn interface(self, last: u8) -> Self {
+        self.interface_on(last, "br0")
+    }
+
+    /// The same on another bridge.
+    pub(crate) fn interface_on(mut self, last: u8, bridge: &str) -> Self {
         self.interfaces
-            .push(format!("'mac=00:16:3e:00:00:{last:02x},bridge=br0'"));
+            .push(format!("'mac=00:16:3e:00:00:{last:02x},bridge={bridge}'"));
         self
     }
 
