@@ -66,7 +66,7 @@ fn run(boot: BootInfo) -> Shutdown {
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
     network.set_patience(arguments.dhcp_patience());
     // An eighth of memory: most kernels, packed, and no guest is too small for it.
-    network.keep_at_most(u64::from(boot.start_info.nr_pages) / 8 * 4096);
+    network.keep_at_most(boot.start_info.nr_pages / 8 * 4096);
     network.show_on(Progress::new(hv.clone(), console.clone()));
     let volumes = Rc::new(Volumes::new(disks.clone()).with_network(network.clone()));
     let native = Native {
