@@ -20,9 +20,9 @@ use arch::{Hypervisor, Instant, Port, SharedPage};
 use super::{Refusal, StoreError};
 
 /// How long a request and its reply may take. Long: a control domain that is short of processor time has been seen to
-/// take ten seconds, and without xenstore nothing else works either.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How long they may take once a request has gone unanswered: a daemon that is gone should not cost half a
+/// take half a minute, and without xenstore nothing else works either.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long they may take once a request has gone unanswered: a daemon that is gone should not cost a
 /// minute a question.
 pub const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 /// First request number. Not 1, so that a reply to an earlier kernel is not taken for one of ours.

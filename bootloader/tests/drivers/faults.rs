@@ -113,7 +113,7 @@ fn a_silent_back_end_is_a_timeout_once() {
         }
         disk.prefetch(0, 4096);
     });
-    assert!(took < Duration::from_secs(31), "{took:?}");
+    assert!(took < Duration::from_secs(61), "{took:?}");
     let left = disk.close();
     assert!(left.leaks.is_empty());
     assert_says(&left.notes.join(" "), "24 requests were never answered");
@@ -297,5 +297,5 @@ fn a_dead_xenstore_ends_the_handshake() {
         let failure = bed.connect().err().unwrap();
         assert_says(&failure.error.to_string(), "xenstore does not answer");
     });
-    assert!(took < Duration::from_secs(31), "{took:?}");
+    assert!(took < Duration::from_secs(61), "{took:?}");
 }
