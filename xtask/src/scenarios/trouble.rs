@@ -117,12 +117,22 @@ fn dead_backends(stage: &mut Stage) -> Outcome {
              i=0; until [ \"$(xenstore-read {back}/state)\" = {state} ]; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 50000; done"
         ))?;
     }
+    let outcome = boot_past_dead(&mut guest);
+    // xl knows nothing of these two, so they would stay.
+    stage.dom0.run(&format!(
+        "xl destroy {} 2>/dev/null; xenstore-rm /local/domain/0/backend/nobody/{id}; xenstore-rm /local/domain/0/backend/vbd/{id}/51744; true",
+        guest.name()
+    ))?;
+    outcome
+}
+
+fn boot_past_dead(guest: &mut Guest) -> Outcome {
     guest.resume()?;
     for disk in ["hd1 (xvdb)", "hd2 (xvdc)"] {
         guest.expect("Error 21: ", SOON)?;
         guest.expect(disk, SOON)?;
     }
-    expect_hello(&mut guest, "at=last")
+    expect_hello(guest, "at=last")
 }
 
 /// `xl shutdown` and `xl reboot` reach the menu.
