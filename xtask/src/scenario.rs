@@ -406,12 +406,15 @@ fn in_one_machine(
                     };
                     let stalls = machine.stalls();
                     let mut result = perform(scenario, &mut stage, &plan.folder);
-                    if matches!(result, Ok(Verdict::Fail(_))) && machine.stalls() > stalls {
-                        // The bed's fault, not the guest's: nothing answers a guest while dom0 stands still.
-                        println!(
-                            "again             {}: dom0 stood still meanwhile",
-                            scenario.name
-                        );
+                    if let Ok(Verdict::Fail(why)) = &result {
+                        // Once more, in the open: emulation leaves dom0 without a processor at times, and loses a
+                        // guest of the shim now and then. What fails twice has failed.
+                        let stood = if machine.stalls() > stalls {
+                            " (dom0 stood still meanwhile)"
+                        } else {
+                            ""
+                        };
+                        println!("again             {}{stood}: {why}", scenario.name);
                         stage.deadline = Instant::now() + scenario.limit;
                         // Other names for its guests: what the first ones wrote must not be taken for theirs.
                         stage.name = format!("{}-again", scenario.name);

@@ -327,7 +327,7 @@ fn command(bed: &Bed, wish: &Wish, sockets: &Path) -> Command {
     ]);
     qemu.args(["-serial", "file:xen.log"]);
     qemu.args(["-kernel", "xen", "-append"]).arg(format!(
-        "console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=warning guest_loglvl=all noreboot bootscrub=0"
+        "console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 sched=credit loglvl=warning guest_loglvl=all noreboot bootscrub=0"
     ));
     qemu.args(["-initrd", "vmlinuz console=hvc0 quiet,dom0.cpio"]);
     qemu.args(["-qmp", &format!("unix:{at}/qmp,server=on,wait=off")]);
