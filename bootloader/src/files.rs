@@ -1,6 +1,5 @@
 //! Whole files for the menu: small ones as bytes, large ones straight into the frames they will stay in.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
@@ -15,7 +14,7 @@ use crate::image::{self, ImageError, Source, SourceError};
 use crate::volumes;
 
 /// A file as the image formats read it.
-pub struct FileSource(pub Box<dyn File>);
+pub struct FileSource<'a>(pub &'a dyn File);
 
 fn source_error(error: &fs::FsError) -> SourceError {
     SourceError {
@@ -24,26 +23,7 @@ fn source_error(error: &fs::FsError) -> SourceError {
     }
 }
 
-impl Source for FileSource {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), SourceError> {
-        self.0
-            .read_at(offset, out)
-            .map_err(|error| source_error(&error))
-    }
-
-    fn prefetch(&self, offset: u64, len: u64) {
-        self.0.prefetch(offset, len);
-    }
-}
-
-/// A borrowed file.
-struct Borrowed<'a>(&'a dyn File);
-
-impl Source for Borrowed<'_> {
+impl Source for FileSource<'_> {
     fn len(&self) -> u64 {
         self.0.len()
     }
@@ -95,7 +75,7 @@ fn is_gzip(file: &dyn File) -> Result<bool, Failure> {
 pub fn read_unpacked(file: &dyn File, limit: usize) -> Result<Vec<u8>, Failure> {
     if is_gzip(file)? {
         let mut bytes = Vec::new();
-        image::gunzip(&Borrowed(file), &mut |piece| {
+        image::gunzip(&FileSource(file), &mut |piece| {
             if bytes.len() + piece.len() > limit {
                 return Err(ImageError::TooLarge(limit as u64));
             }
@@ -246,7 +226,7 @@ impl Blob {
             return self.append_file(source, file);
         }
         let mut short = None;
-        let result = image::gunzip(&Borrowed(file), &mut |piece| {
+        let result = image::gunzip(&FileSource(file), &mut |piece| {
             self.append(source, piece).map_err(|error| {
                 short = Some(error);
                 ImageError::TooLarge(0)

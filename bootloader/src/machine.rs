@@ -294,7 +294,8 @@ impl Machine for Loader<'_> {
         self.kernel = None;
         self.forget_modules();
         let begun = self.clock.now();
-        let source = FileSource(self.open(file)?);
+        let file = self.open(file)?;
+        let source = FileSource(file.as_ref());
         let mut memory = KernelMemory {
             frames: self.frames,
             taken: None,
