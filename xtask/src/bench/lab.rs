@@ -98,7 +98,8 @@ impl Lab {
         self.dom0.run(line)
     }
 
-    /// Starts a guest with nothing cached in dom0, waits for the marks, and destroys it.
+    /// Starts a guest with nothing cached in dom0, waits for the marks, and destroys it. One that is created paused
+    /// runs once xl has done all its work.
     ///
     /// # Errors
     /// [`Trouble::Guest`] when a mark does not come.
@@ -128,8 +129,13 @@ impl Lab {
         let xl_log = folder.join(format!("xl-{name}.log"));
         let begun = Instant::now();
         std::thread::scope(|scope| {
-            let creating = scope.spawn(|| {
-                Guest::create(&self.machine, &self.dom0, name, config, begun + marks.limit)
+            let creating = scope.spawn(|| -> std::result::Result<(), Trouble> {
+                let deadline = begun + marks.limit;
+                let guest = Guest::create(&self.machine, &self.dom0, name, config, deadline)?;
+                if config.is_paused() {
+                    guest.resume()?;
+                }
+                Ok(())
             });
             let watched = watch_log(&log, &xl_log, begun, marks);
             let created = creating

@@ -41,6 +41,11 @@ impl Config {
         self
     }
 
+    /// Whether the guest waits for [`Guest::resume`].
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
     /// Sets the command line that xl passes on.
     pub(crate) fn extra(self, text: &str) -> Self {
         self.line(&format!("extra='{text}'"))
