@@ -20,6 +20,7 @@ pub mod device;
 pub mod error;
 mod ext;
 mod fat;
+mod foreign;
 mod iso;
 pub mod name;
 pub mod partition;

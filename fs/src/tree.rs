@@ -8,7 +8,7 @@ use core::fmt;
 use crate::error::FsError;
 use crate::path::Mounted;
 use crate::volume::Volume;
-use crate::{ext, fat, iso};
+use crate::{ext, fat, foreign, iso};
 
 /// How many symbolic links one path may go through, as in Linux.
 pub const LINKS_MAX: u32 = 40;
@@ -158,8 +158,8 @@ pub trait File {
 
 /// Finds out which file system `volume` holds and opens it.
 /// # Errors
-/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Unsupported`] with the name of a known file
-/// system that cannot be read, [`FsError::Corrupt`] or [`FsError::Device`] for a known one that cannot be opened.
+/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Foreign`] and [`FsError::Member`] for what is known by
+/// name only, [`FsError::Corrupt`] or [`FsError::Device`] for a known one that cannot be opened.
 pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     if ext::probe(volume)? {
         return Ok(Box::new(Mounted(ext::Ext::open(volume.clone())?)));
@@ -168,41 +168,13 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
         return Ok(Box::new(Mounted(iso::Iso::open(volume.clone())?)));
     }
     // Before FAT: a volume's first sector may keep an old FAT header under another file system.
-    if let Some(name) = foreign(volume)? {
-        return Err(FsError::Unsupported(
-            alloc::format!("file system {name}").into(),
-        ));
+    if let Some(what) = foreign::identify(volume)? {
+        return Err(what);
     }
     if fat::probe(volume)? {
         return Ok(Box::new(Mounted(fat::Fat::open(volume.clone())?)));
     }
     Err(FsError::Unrecognised)
-}
-
-/// Magic numbers of what is known and cannot be read: (byte offset, bytes, name).
-const FOREIGN: &[(u64, &[u8], &str)] = &[
-    (0, b"XFSB", "XFS"),
-    (0, b"hsqs", "squashfs"),
-    (0, b"LUKS\xba\xbe", "LUKS (encrypted)"),
-    (3, b"NTFS    ", "NTFS"),
-    (3, b"EXFAT   ", "exFAT"),
-    (512, b"LABELONE", "LVM physical volume"),
-    (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
-    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
-    (4086, b"SWAPSPACE2", "Linux swap"),
-    (32768, b"JFS1", "JFS"),
-    (32769, b"BEA01", "UDF"),
-    (65588, b"ReIsEr", "ReiserFS"),
-    (65600, b"_BHRfS_M", "btrfs"),
-];
-
-fn foreign(volume: &Volume) -> Result<Option<&'static str>, FsError> {
-    for &(at, magic, name) in FOREIGN {
-        if has(volume, at, magic)? {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether `volume` has the bytes `magic` at `at`; it has not if it is too short.

@@ -119,9 +119,7 @@ impl Superblock {
         let field = |at: usize| if dynamic { raw.le32(at) } else { Ok(0) };
         let (compat, incompat, ro_compat) = (field(0x5c)?, field(0x60)?, field(0x64)?);
         if incompat & incompat::JOURNAL_DEV != 0 {
-            return Err(FsError::unsupported(
-                "this is an external ext journal, not a file system",
-            ));
+            return Err(FsError::Foreign("an external ext journal"));
         }
         if incompat & !incompat::KNOWN != 0 {
             let unknown = incompat & !incompat::KNOWN;
