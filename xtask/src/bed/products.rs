@@ -160,7 +160,7 @@ fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The hypervisor, toolstack, servers and GRUB images: downloaded, then unpacked into one root.
 fn toolstack(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
     const RECIPE: &str =
-        "hypervisor xl busybox dhcp dnsmasq iproute2 grub-xen libxen-dev qemu-system-xen; 2";
+        "hypervisor xl busybox dhcp dnsmasq tftp iproute2 grub-xen libxen-dev qemu-system-xen; 3";
     cache.product(&format!("toolstack-{suite}"), RECIPE, |into| {
         let packages = cache.product(&format!("debs-toolstack-{suite}"), RECIPE, |into| {
             let newest = |prefix: &str, accept: &dyn Fn(&str) -> bool| -> Result<String> {
@@ -192,6 +192,9 @@ fn toolstack(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
             for optional in [
                 "isc-dhcp-server",
                 "dnsmasq-base",
+                "tftpd-hpa",
+                "atftpd",
+                "atftp",
                 "iproute2",
                 "qemu-system-xen",
             ] {

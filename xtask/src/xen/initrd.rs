@@ -55,6 +55,9 @@ const OTHERS: &[&str] = &[
     "xenstore-chmod",
     "dnsmasq",
     "dhcpd",
+    "in.tftpd",
+    "atftpd",
+    "atftp",
     "tc",
 ];
 
