@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::cache::files_under;
+use super::tools::Tools;
 use crate::command::output;
 use crate::problem::{Context, Problem, Result};
 
@@ -23,7 +23,7 @@ impl KernelModules {
     ///
     /// # Errors
     /// When a module cannot be read or unpacked.
-    pub(crate) fn collect(tree: &Path, wanted: &[&str], into: &Path) -> Result<()> {
+    pub(crate) fn collect(tools: &Tools, tree: &Path, wanted: &[&str], into: &Path) -> Result<()> {
         let mut shelf = BTreeMap::new();
         for file in files_under(tree)? {
             if let Some(name) = module_name(&file) {
@@ -36,7 +36,7 @@ impl KernelModules {
             let (Some(file), false) = (shelf.get(&name), lines.contains_key(&name)) else {
                 continue;
             };
-            let bytes = unpacked(file)?;
+            let bytes = unpacked(tools, file)?;
             let needs = depends(&bytes);
             open.extend(needs.iter().cloned());
             fs::write(into.join(format!("{name}.ko")), &bytes)?;
@@ -121,14 +121,14 @@ fn module_name(file: &Path) -> Option<String> {
     matches!(rest, "" | ".xz" | ".zst" | ".gz").then(|| normal(stem))
 }
 
-fn unpacked(file: &Path) -> Result<Vec<u8>> {
+fn unpacked(tools: &Tools, file: &Path) -> Result<Vec<u8>> {
     let tool = match file.extension().and_then(|e| e.to_str()) {
         Some("xz") => "xz",
         Some("zst") => "zstd",
         Some("gz") => "gzip",
         _ => return fs::read(file).context(|| format!("cannot read {}", file.display())),
     };
-    output(Command::new(tool).arg("-dc").arg(file))
+    output(tools.command(tool)?.arg("-dc").arg(file))
 }
 
 /// The `depends=` entry of a module's `.modinfo`.

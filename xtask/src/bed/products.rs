@@ -92,8 +92,13 @@ impl Bed {
         let root = toolstack(&cache, &apt, &suite)?;
         let hypervisor = hypervisor(&cache, &root, &suite)?;
         let tools = Tools::new(host_tools(&cache, &apt, &suite)?);
-        let debian12 = kernel(&cache, "debian12", &["bookworm"])?;
-        let debian13 = kernel(&cache, "debian13", &["trixie", "bookworm-backports"])?;
+        let debian12 = kernel(&cache, &tools, "debian12", &["bookworm"])?;
+        let debian13 = kernel(
+            &cache,
+            &tools,
+            "debian13",
+            &["trixie", "bookworm-backports"],
+        )?;
         Ok(Bed {
             qemu,
             hypervisor,
@@ -271,7 +276,7 @@ fn host_tools(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
 }
 
 /// A release's current kernel and the modules that dom0 and guests use, from the first of `suites` that has one.
-fn kernel(cache: &Cache, name: &str, suites: &[&str]) -> Result<Kernel> {
+fn kernel(cache: &Cache, tools: &Tools, name: &str, suites: &[&str]) -> Result<Kernel> {
     let recipe = format!("{MODULES:?}; 1");
     let product = cache.product(name, &recipe, |into| {
         let packages = cache.product(&format!("debs-{name}"), "1", |into| {
@@ -307,7 +312,7 @@ fn kernel(cache: &Cache, name: &str, suites: &[&str]) -> Result<Kernel> {
             .map(|t| whole.join(t))
             .find(|t| t.exists());
         let tree = tree.context(|| format!("the kernel package of {name} holds no modules"))?;
-        KernelModules::collect(&tree, MODULES, &into.join("modules"))?;
+        KernelModules::collect(tools, &tree, MODULES, &into.join("modules"))?;
         fs::remove_dir_all(whole)?;
         Ok(())
     })?;
