@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "IMG")]
     disk: Option<PathBuf>,
     /// Memory of the guest in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..))]
     memory: u32,
     /// The guest's `extra` line; the default names the sample disk's menu
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -78,6 +78,29 @@ impl Clock {
     }
 }
 
+/// Refuses disk images in the formats of virtual machines: the guest would see their headers as its first sectors.
+fn check_raw(disk: &Path) -> Result<()> {
+    const FORMATS: &[(&[u8], &str)] = &[
+        (b"QFI\xfb", "qcow2"),
+        (b"KDMV", "vmdk"),
+        (b"conectix", "vpc"),
+        (b"vhdxfile", "vhdx"),
+        (b"<<< ", "vdi"),
+    ];
+    let mut head = Vec::new();
+    std::fs::File::open(disk)
+        .and_then(|file| file.take(8).read_to_end(&mut head))
+        .context(|| format!("cannot read {}", disk.display()))?;
+    match FORMATS.iter().find(|(magic, _)| head.starts_with(magic)) {
+        None => Ok(()),
+        Some((_, format)) => Err(Problem::new(format!(
+            "{} is a {format} image; make a raw one: qemu-img convert -O raw {} disk.img",
+            disk.display(),
+            disk.display()
+        ))),
+    }
+}
+
 /// Boots and watches.
 ///
 /// # Errors
@@ -87,9 +110,12 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
         .into_iter()
         .flatten()
     {
-        if !file.is_file() {
+        if !file.exists() || file.is_dir() {
             return Err(Problem::new(format!("there is no file {}", file.display())));
         }
+    }
+    if let Some(disk) = &options.disk {
+        check_raw(disk)?;
     }
     let mut clock = Clock::new();
     let kernel = match &options.kernel {

@@ -282,7 +282,7 @@ pub(crate) fn run(bed: &Arc<Bed>, scenarios: &[&Scenario], plan: &Plan) -> Resul
     let machines = plan.machines.clamp(1, scenarios.len().max(1));
     let done: Mutex<Vec<Done>> = Mutex::new(Vec::new());
     let mut open: Vec<&Scenario> = scenarios.to_vec();
-    skip_too_large(&mut open, available_mib(), &done);
+    skip_too_large(&mut open, machine::available_mib(), &done);
     for attempt in 1..=2 {
         if open.is_empty() {
             break;
@@ -345,14 +345,6 @@ fn skip_too_large(open: &mut Vec<&Scenario>, available_mib: u64, done: &Mutex<Ve
         locked(done).push((scenario.name, verdict, Duration::ZERO));
         false
     });
-}
-
-/// Memory that the host can still give, in MiB; no limit where Linux does not tell.
-fn available_mib() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok())
-        .map_or(u64::MAX, |kib| kib / 1024)
 }
 
 /// Boots one machine and runs its share of the scenarios. An error means that the bed broke.

@@ -35,6 +35,21 @@ pub(crate) struct Wish {
     pub(crate) ports: u32,
 }
 
+impl Wish {
+    /// Memory of the whole machine in MiB.
+    fn mib(&self) -> u32 {
+        self.guest_mib.saturating_add(OVERHEAD_MIB)
+    }
+}
+
+/// Memory that the host can still give, in MiB; no limit where Linux does not tell.
+pub(crate) fn available_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(u64::MAX, |kib| kib / 1024)
+}
+
 /// A running QEMU with Xen inside.
 pub(crate) struct Machine {
     folder: PathBuf,
@@ -54,8 +69,14 @@ impl Machine {
     /// Boots Xen with its files and logs in `folder`, and returns when dom0's agents answer.
     ///
     /// # Errors
-    /// When a part is missing or Xen does not come up in time; the message says where its log lies.
+    /// When memory or a part is missing, or Xen does not come up in time; the message says where its log lies.
     pub(crate) fn boot(bed: &Bed, folder: &Path, wish: &Wish) -> Result<(Machine, Vec<Dom0>)> {
+        let (needed, available) = (u64::from(wish.mib()), available_mib());
+        if needed > available {
+            return Err(Problem::new(format!(
+                "this machine has {available} MiB of memory free, and {needed} are needed, {OVERHEAD_MIB} of them for Xen and dom0"
+            )));
+        }
         let share = folder.join("share");
         fs::create_dir_all(share.join("console"))
             .context(|| format!("cannot make {}", share.display()))?;
@@ -312,8 +333,7 @@ fn command(bed: &Bed, wish: &Wish, sockets: &Path) -> Command {
         "-cpu",
         "max,-smap,-smep,-rdtscp,-monitor,family=23,model=49",
     ]);
-    qemu.arg("-m")
-        .arg((wish.guest_mib + OVERHEAD_MIB).to_string());
+    qemu.arg("-m").arg(wish.mib().to_string());
     qemu.args([
         "-display",
         "none",
