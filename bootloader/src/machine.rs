@@ -320,6 +320,7 @@ impl Machine for Loader<'_> {
             cmd_line: args.to_vec(),
         });
         self.check_fit(None)?;
+        self.volumes.tell(&mut note);
         Ok(note)
     }
 
@@ -336,11 +337,13 @@ impl Machine for Loader<'_> {
             .align(self.frames, INITRD_ALIGN)
             .map_err(|error| files::memory_failure(&error))?;
         self.initrd.append_file(self.frames, file.as_ref())?;
-        Ok(format!(
+        let mut note = format!(
             "   [initrd, {} KiB, {}]",
             len.div_ceil(1024),
             self.took(begun)
-        ))
+        );
+        self.volumes.tell(&mut note);
+        Ok(note)
     }
 
     fn add_module(&mut self, file: &[u8], args: &[u8], unzip: Unzip) -> Reply {
@@ -354,11 +357,12 @@ impl Machine for Loader<'_> {
             Unzip::IfGzip => blob.append_unpacked(self.frames, file.as_ref())?,
             Unzip::Never => blob.append_file(self.frames, file.as_ref())?,
         }
-        let note = format!(
+        let mut note = format!(
             "   [module, {} KiB, {}]",
             blob.len().div_ceil(1024),
             self.took(begun)
         );
+        self.volumes.tell(&mut note);
         self.initrd = Blob::default();
         self.modules.push(BootModule {
             blob,

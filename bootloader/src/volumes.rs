@@ -26,6 +26,8 @@ pub struct Volumes {
     network: Option<Rc<Network>>,
     open: RefCell<BTreeMap<usize, Rc<OpenDisk>>>,
     mounted: RefCell<BTreeMap<DeviceName, Rc<dyn FileSystem>>>,
+    /// Warnings of file systems that were shown.
+    told: RefCell<Vec<(DeviceName, String)>>,
 }
 
 struct OpenDisk {
@@ -60,6 +62,7 @@ impl Volumes {
             network: None,
             open: RefCell::new(BTreeMap::new()),
             mounted: RefCell::new(BTreeMap::new()),
+            told: RefCell::new(Vec::new()),
         }
     }
 
@@ -96,6 +99,7 @@ impl Volumes {
     /// Forgets everything that was read, and lets go of the disks.
     pub fn forget(&self) {
         self.mounted.borrow_mut().clear();
+        self.told.borrow_mut().clear();
         self.open.borrow_mut().clear();
     }
 
@@ -206,8 +210,24 @@ impl Volumes {
         for warning in mounted.warnings() {
             text.push_str("\n ");
             text.push_str(&warning);
+            self.told.borrow_mut().push((device, warning));
         }
         Ok(text)
+    }
+
+    /// Adds to `note` what the user should know of the file systems in use and was not told yet: a line each, such as
+    /// `   (hd0,0): not unmounted, and ...`.
+    pub fn tell(&self, note: &mut String) {
+        let mut told = self.told.borrow_mut();
+        for (device, mounted) in self.mounted.borrow().iter() {
+            for warning in mounted.warnings() {
+                let news = (*device, warning);
+                if !told.contains(&news) {
+                    note.push_str(&format!("\n   {device}: {}", news.1));
+                    told.push(news);
+                }
+            }
+        }
     }
 
     /// Opens the file that `name` means when `root` is the root device.

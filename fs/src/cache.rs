@@ -1,10 +1,11 @@
 //! A disk that answers reads of any offset and length, and the rare write: [`ReadAhead`].
 //!
 //! File systems ask for an inode here and a directory block there; the device wants few, large, aligned reads.
-//! Small reads go through a cache of at most [`CACHE_BYTES`]: a miss loads [`CHUNK_BYTES`], and a miss that follows
-//! on from the one before loads twice as much as that one did, up to [`WINDOW_MAX`], and tells the device what will
-//! come next. Reads of [`CHUNK_BYTES`] and more bypass the cache: one device read goes straight into the caller's
-//! buffer, only ragged ends smaller than a sector are copied.
+//! The disk is read in whole chunks of [`CHUNK_BYTES`], and a chunk that is held is not read again. A miss loads one,
+//! and a miss that follows on from the one before loads twice as much as that one did, up to [`WINDOW_MAX`], and tells
+//! the device what will come next. [`CACHE_BYTES`] are held at most; what was used longest ago goes first. Where
+//! [`WINDOW_MAX`] and more are wanted together and none of it is held, the chunks go straight into the caller's buffer:
+//! kernels and initrds are read once, and would only push out the rest.
 
 use alloc::rc::Rc;
 use alloc::vec;
@@ -14,9 +15,9 @@ use core::cell::RefCell;
 use crate::bytes::{index, size};
 use crate::device::{BlockDevice, BlockError, Geometry};
 
-/// Bytes loaded by a miss that follows on from nothing; also the size from which reads bypass the cache.
+/// Bytes loaded by a miss that follows on from nothing. A multiple of every sector size.
 pub const CHUNK_BYTES: u64 = 64 << 10;
-/// The most that one miss loads.
+/// The most that one miss loads; also the size from which reads bypass the cache.
 pub const WINDOW_MAX: u64 = 512 << 10;
 /// The most that the cache holds.
 pub const CACHE_BYTES: u64 = 2 << 20;
@@ -101,32 +102,52 @@ impl ReadAhead {
     /// contents of `out` are then unspecified.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
         self.check(offset, size(out.len()))?;
-        if size(out.len()) < CHUNK_BYTES {
-            return self.read_cached(offset, out);
-        }
-        let head = index(self.round_up(offset).saturating_sub(offset)).min(out.len());
-        let (head, rest) = out.split_at_mut(head);
-        let middle_at = offset.saturating_add(size(head.len()));
-        let (middle, tail) = rest.split_at_mut(index(self.round_down(size(rest.len()))));
-        if !head.is_empty() {
-            self.read_cached(offset, head)?;
-        }
-        self.device.read(middle_at, middle)?;
-        if !tail.is_empty() {
-            self.read_cached(middle_at.saturating_add(size(middle.len())), tail)?;
+        let mut offset = offset;
+        let mut out = out;
+        while !out.is_empty() {
+            let mut state = self.state.borrow_mut();
+            let count = if let Some(found) = state.find(offset) {
+                let count = found.len().min(out.len());
+                if let (Some(to), Some(from)) = (out.get_mut(..count), found.get(..count)) {
+                    to.copy_from_slice(from);
+                }
+                count
+            } else {
+                let free = state.next_after(offset).saturating_sub(offset);
+                drop(state);
+                let len = chunks_of(size(out.len()).min(free));
+                if len < WINDOW_MAX || !offset.is_multiple_of(CHUNK_BYTES) {
+                    self.load(offset)?;
+                    continue;
+                }
+                if let Some(straight) = out.get_mut(..index(len)) {
+                    self.device.read(offset, straight)?;
+                }
+                index(len)
+            };
+            out = out.get_mut(count..).unwrap_or_default();
+            offset = offset.saturating_add(size(count));
         }
         Ok(())
     }
 
-    /// Says that these bytes will be read soon. What leaves the disk is ignored.
+    /// Says that these bytes will be read soon. What leaves the disk is ignored, and so is what is held already.
     pub fn prefetch(&self, offset: u64, len: u64) {
-        let first = self.round_down(offset);
-        let end = self
-            .round_up(offset.saturating_add(len))
-            .min(self.geometry.len_bytes);
-        if let Some(len) = end.checked_sub(first).filter(|&len| len > 0) {
-            self.device.prefetch(first, len);
+        let end = offset.saturating_add(len).min(self.geometry.len_bytes);
+        let mut first = offset;
+        let mut state = self.state.borrow_mut();
+        while let Some(found) = state.find(first) {
+            first = first.saturating_add(size(found.len()));
         }
+        if first >= end {
+            return;
+        }
+        let end = end.min(state.next_after(first));
+        drop(state);
+        // In whole chunks, as it will be read.
+        first = chunks_of(first);
+        let end = chunks_of(end.saturating_add(CHUNK_BYTES - 1)).min(self.geometry.len_bytes);
+        self.device.prefetch(first, end.saturating_sub(first));
     }
 
     /// Puts `bytes` at `offset`, on the medium and checked by reading them back; neither needs any alignment. What
@@ -188,29 +209,9 @@ impl ReadAhead {
             .unwrap_or(u64::MAX)
     }
 
-    /// The range has been checked against the disk.
-    fn read_cached(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
-        let mut offset = offset;
-        let mut out = out;
-        while !out.is_empty() {
-            let mut state = self.state.borrow_mut();
-            let Some(found) = state.find(offset) else {
-                drop(state);
-                self.load(offset)?;
-                continue;
-            };
-            let count = found.len().min(out.len());
-            let (now, later) = out.split_at_mut(count);
-            now.copy_from_slice(found.get(..count).unwrap_or_default());
-            out = later;
-            offset = offset.saturating_add(size(count));
-        }
-        Ok(())
-    }
-
     /// Loads a chunk that holds `offset`, which is on the disk and not in the cache.
     fn load(&self, offset: u64) -> Result<(), BlockError> {
-        let start = offset.saturating_sub(offset % CHUNK_BYTES);
+        let start = chunks_of(offset);
         let mut state = self.state.borrow_mut();
         let sequential = start == state.expected;
         let window = if sequential {
@@ -219,16 +220,9 @@ impl ReadAhead {
             CHUNK_BYTES
         };
         // Never over a chunk that is already there: chunks stay disjoint.
-        let next = state
-            .chunks
-            .iter()
-            .map(|chunk| chunk.start)
-            .filter(|&at| at > start)
-            .min()
-            .unwrap_or(u64::MAX);
         let end = start
             .saturating_add(window)
-            .min(next)
+            .min(state.next_after(start))
             .min(self.geometry.len_bytes);
         let len = end.saturating_sub(start);
         state.make_room(len);
@@ -251,7 +245,18 @@ impl ReadAhead {
     }
 }
 
+/// `bytes` rounded down to whole chunks.
+const fn chunks_of(bytes: u64) -> u64 {
+    bytes.saturating_sub(bytes % CHUNK_BYTES)
+}
+
 impl State {
+    /// Where the next chunk begins that is held.
+    fn next_after(&self, offset: u64) -> u64 {
+        let starts = self.chunks.iter().map(|chunk| chunk.start);
+        starts.filter(|&at| at > offset).min().unwrap_or(u64::MAX)
+    }
+
     /// The cached bytes from `offset` to the end of its chunk.
     fn find(&mut self, offset: u64) -> Option<&[u8]> {
         self.clock = self.clock.saturating_add(1);

@@ -9,6 +9,8 @@ mod blockmap;
 mod directory;
 mod extent;
 mod group;
+mod hash;
+mod index;
 mod inline;
 mod inode;
 mod journal;
@@ -86,13 +88,22 @@ impl Ext {
             (1, 0)
         };
         store.read(block, at, &mut raw)?;
-        let superblock = Superblock::parse(&raw)?;
-        if superblock.block_bytes != block_bytes {
-            return Err(FsError::corrupt(
-                "the journal's superblock has another block size",
-                superblock.block_bytes,
-            ));
-        }
+        let newer = Superblock::parse(&raw).and_then(|newer| match newer.block_bytes {
+            found if found == block_bytes => Ok(newer),
+            found => Err(FsError::corrupt(
+                "the superblock's copy has blocks of",
+                found,
+            )),
+        });
+        let superblock = match newer {
+            Ok(newer) => newer,
+            Err(error) => {
+                return Ok(Self {
+                    core: plain,
+                    warnings: alloc::vec![journal::left_aside(&error)],
+                });
+            }
+        };
         let store = Store::new(volume, &superblock, store.into_replay());
         Ok(Self {
             core: Rc::new(Core { superblock, store }),
@@ -118,7 +129,13 @@ impl Tree for Ext {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
+        let mut warnings = self.warnings.clone();
+        if self.core.store.damaged() > 0 {
+            warnings.push(
+                "not unmounted, and its journal is damaged: read without a part of it".to_string(),
+            );
+        }
+        warnings
     }
 
     fn root(&self) -> Result<Inode, FsError> {
@@ -162,6 +179,11 @@ impl Tree for Ext {
 
     fn children(&self, dir: &Inode) -> Result<Vec<DirEntry>, FsError> {
         directory::list(&self.core, dir)
+    }
+
+    #[cfg(feature = "inspect")]
+    fn mode(&self, node: &Inode) -> Option<u16> {
+        Some(node.mode)
     }
 
     fn file(&self, node: &Inode) -> Result<Box<dyn File>, FsError> {

@@ -35,5 +35,7 @@ pub use error::FsError;
 pub use name::{BlockRange, DeviceName, FileName, NameError, Place};
 pub use partition::{Guid, Partition, PartitionType, Table, TableKind, partitions};
 pub use run::block_list;
+#[cfg(feature = "inspect")]
+pub use tree::Inspection;
 pub use tree::{DirEntry, EntryKind, File, FileSystem, Kind, Stretch, mount};
 pub use volume::Volume;

@@ -33,6 +33,12 @@ pub(crate) trait Tree {
     fn read_link(&self, link: &Self::Node) -> Result<Vec<u8>, FsError>;
     fn children(&self, dir: &Self::Node) -> Result<Vec<DirEntry>, FsError>;
     fn file(&self, node: &Self::Node) -> Result<Box<dyn File>, FsError>;
+    /// Type and permissions, where they are kept.
+    #[cfg(feature = "inspect")]
+    fn mode(&self, node: &Self::Node) -> Option<u16> {
+        let _ = node;
+        None
+    }
 }
 
 /// A [`Tree`] with paths.
@@ -148,5 +154,32 @@ impl<T: Tree> FileSystem for Mounted<T> {
             EntryKind::Directory => self.0.children(&node),
             _ => Err(FsError::NotADirectory { path }),
         }
+    }
+
+    #[cfg(feature = "inspect")]
+    fn inspect(&self, path: &[u8]) -> Result<crate::tree::Inspection, FsError> {
+        let mut names = components(path);
+        let last = (!names.is_empty()).then(|| names.remove(0));
+        names.reverse();
+        let (mut node, directory) = self.resolve(&names.join(&b'/'))?;
+        if let Some(name) = last {
+            node = self
+                .0
+                .lookup(&node, &name)?
+                .ok_or(FsError::NotFound { name, directory })?;
+        }
+        let kind = self.0.node_kind(&node);
+        Ok(crate::tree::Inspection {
+            kind,
+            mode: self.0.mode(&node),
+            len: match kind {
+                EntryKind::File => self.0.file(&node)?.len(),
+                _ => 0,
+            },
+            target: match kind {
+                EntryKind::Symlink => Some(self.0.read_link(&node)?),
+                _ => None,
+            },
+        })
     }
 }

@@ -1,13 +1,17 @@
 //! Files as runs of bytes: where a file's bytes lie, and one reader for all file systems.
 //!
 //! A file system says, through [`Layout`], where the bytes at an offset are and how many follow on there.
-//! [`MappedFile`] joins neighbouring runs, so that a file in one piece is one read of the disk.
+//! [`MappedFile`] joins neighbouring runs, so that a file in one piece is one read of the disk, and reads those of a
+//! file in many pieces in the disk's order.
 
 use alloc::boxed::Box;
+use alloc::collections::BinaryHeap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use crate::bytes::{index, size};
+use crate::cache::CHUNK_BYTES;
 use crate::error::FsError;
 use crate::name::BlockRange;
 use crate::tree::{File, STRETCHES_MAX, Stretch};
@@ -47,6 +51,36 @@ pub(crate) trait Layout {
 /// The most runs that one [`File::prefetch`] looks up.
 const PREFETCH_RUNS: usize = 64;
 
+/// The most pieces that are put into the disk's order at a time: a third of a MiB of memory, and 64 MiB of a file in
+/// pieces of 4 KiB.
+const PIECES_MAX: usize = 1 << 14;
+
+/// How many of these small pieces are on their way at once.
+const AHEAD: usize = 8;
+
+/// A part of a reader's buffer, and where on the volume its bytes are; in the volume's order.
+struct Piece<'a>(u64, &'a mut [u8]);
+
+impl Ord for Piece<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Piece<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Piece<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Piece<'_> {}
+
 /// A file read by its [`Layout`].
 pub(crate) struct MappedFile<L>(pub(crate) L);
 
@@ -77,6 +111,26 @@ impl<L: Layout> MappedFile<L> {
         Ok(run)
     }
 
+    fn read_pieces(&self, pieces: BinaryHeap<Piece<'_>>) -> Result<(), FsError> {
+        let volume = self.0.volume();
+        let mut pieces = pieces.into_sorted_vec();
+        for number in 0..pieces.len().saturating_add(AHEAD) {
+            if let Some(Piece(at, bytes)) = pieces.get(number)
+                && size(bytes.len()) < CHUNK_BYTES
+            {
+                volume.prefetch(*at, size(bytes.len()));
+            }
+            let now = number.checked_sub(AHEAD);
+            if let Some(Piece(at, bytes)) = now.and_then(|now| pieces.get_mut(now)) {
+                if size(bytes.len()) >= CHUNK_BYTES {
+                    volume.prefetch(*at, size(bytes.len()));
+                }
+                volume.read_at(*at, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
     fn checked_run(&self, offset: u64) -> Result<Run, FsError> {
         let run = self.0.run_at(offset)?;
         if run.len == 0 {
@@ -103,11 +157,16 @@ impl<L: Layout> File for MappedFile<L> {
         }
         let mut offset = offset;
         let mut out = out;
+        let mut pieces = BinaryHeap::new();
         while !out.is_empty() {
             let run = self.joined(offset, size(out.len()))?;
             let (now, later) = out.split_at_mut(index(run.len).min(out.len()));
+            // Nothing is gained by waiting for more, and its neighbours that say what follows may still be held.
+            let is_large = size(now.len()) >= CHUNK_BYTES;
+            offset = offset.saturating_add(size(now.len()));
+            out = later;
             match run.source {
-                Source::Disk(at) => self.0.volume().read_at(at, now)?,
+                Source::Disk(at) => pieces.push(Piece(at, now)),
                 Source::Zeros => now.fill(0),
                 Source::Memory(bytes, from) => {
                     let found = from
@@ -118,8 +177,9 @@ impl<L: Layout> File for MappedFile<L> {
                     );
                 }
             }
-            offset = offset.saturating_add(size(now.len()));
-            out = later;
+            if out.is_empty() || is_large || pieces.len() >= PIECES_MAX {
+                self.read_pieces(core::mem::take(&mut pieces))?;
+            }
         }
         Ok(())
     }

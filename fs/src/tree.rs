@@ -83,6 +83,20 @@ pub struct DirEntry {
     pub kind: EntryKind,
 }
 
+/// All that a directory's entry says of itself, for tests to compare.
+#[cfg(feature = "inspect")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inspection {
+    /// What it is; a symbolic link is not followed.
+    pub kind: EntryKind,
+    /// `st_mode`: type and permissions, where the file system keeps them.
+    pub mode: Option<u16>,
+    /// Size in bytes of a file; 0 for others.
+    pub len: u64,
+    /// Where a symbolic link leads.
+    pub target: Option<Vec<u8>>,
+}
+
 /// A mounted file system. Keeps its own hold on the disk, so it can be stored away.
 ///
 /// Paths are bytes, parted by `/`; a leading `/` may be left out; `.`, `..` and doubled slashes have their usual
@@ -112,6 +126,12 @@ pub trait FileSystem {
     /// # Errors
     /// As [`FileSystem::open`]; [`FsError::Unsupported`] for a directory with more than [`LIST_MAX`] entries.
     fn list(&self, path: &[u8]) -> Result<Vec<DirEntry>, FsError>;
+
+    /// What `path` is; a last component that is a symbolic link is not followed.
+    /// # Errors
+    /// As [`FileSystem::open`].
+    #[cfg(feature = "inspect")]
+    fn inspect(&self, path: &[u8]) -> Result<Inspection, FsError>;
 }
 
 /// An open file. Keeps its own hold on the file system.

@@ -68,16 +68,37 @@ fn the_disk_s_end() {
 }
 
 #[test]
-fn large_reads_are_one_read() {
+fn large_reads_go_straight_to_the_caller() {
     let (bytes, disk, cache) = disk(20_000 * KIB, 4096);
     let mut out = vec![0; 16 << 20];
-    cache.read_at(8192, &mut out).unwrap();
-    assert!(out == bytes[8192..8192 + (16 << 20)]);
+    cache.read_at(CHUNK_BYTES, &mut out).unwrap();
+    assert!(out == bytes[64 * KIB..64 * KIB + (16 << 20)]);
     assert_eq!(disk.reads.get(), 1);
-    // Ragged ends cost one small read each.
-    cache.read_at(8193, &mut out).unwrap();
-    assert!(out == bytes[8193..8193 + (16 << 20)]);
-    assert_eq!(disk.reads.get(), 4);
+    // Where neither end is a chunk's, each costs a small read of its own, which is held.
+    for _ in 0..2 {
+        cache.read_at(8193, &mut out).unwrap();
+        assert!(out == bytes[8193..8193 + (16 << 20)]);
+    }
+    assert_eq!(disk.reads.get(), 1 + 3 + 1);
+    // What is held in its middle is not read again.
+    cache.forget();
+    cache.read_at(5 << 20, &mut [0; 10]).unwrap();
+    let before = disk.volume.get();
+    cache.read_at(0, &mut out).unwrap();
+    assert!(out == bytes[..16 << 20]);
+    assert_eq!(disk.volume.get() - before, (16 << 20) - CHUNK_BYTES);
+}
+
+#[test]
+fn what_is_held_is_not_announced() {
+    let (_, disk, cache) = disk(8 << 20, 512);
+    cache.read_at(0, &mut [0; 10]).unwrap();
+    cache.read_at(4 * CHUNK_BYTES, &mut [0; 10]).unwrap();
+    cache.prefetch(100, 3 * CHUNK_BYTES);
+    cache.prefetch(0, CHUNK_BYTES);
+    cache.prefetch(CHUNK_BYTES + 700, 9 * CHUNK_BYTES);
+    let until_the_next = (CHUNK_BYTES, 3 * CHUNK_BYTES);
+    assert_eq!(*disk.hints.borrow(), [until_the_next; 2]);
 }
 
 #[test]

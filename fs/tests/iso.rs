@@ -90,7 +90,7 @@ fn joliet_and_plain() {
 }
 
 #[test]
-fn a_large_file_is_one_read() {
+fn a_large_file_is_one_read_and_its_two_ends() {
     let scratch = Scratch::new();
     host::create_dir_all(scratch.path("root")).unwrap();
     let big = XorShift(5).bytes(64 << 20);
@@ -102,7 +102,7 @@ fn a_large_file_is_one_read() {
     let mut bytes = vec![0; big.len()];
     file.read_at(0, &mut bytes).unwrap();
     assert!(bytes == big);
-    assert_eq!(disk.reads.get() - before, 1);
+    assert!(disk.reads.get() - before <= 3);
 }
 
 /// Xen's advisory 497: a continuation that points at itself.

@@ -290,23 +290,34 @@ fn a_journal_that_cannot_be_used_is_left_aside() {
     check_old(&image, "external");
 }
 
+/// A copy whose checksum is wrong is not data: the block is read as it lies, and a line says so.
 #[test]
-fn a_damaged_copy_is_an_error_and_not_data() {
+fn a_damaged_copy_is_left_aside() {
     let crash = Crash::new(&["-t", "ext4"], 1024);
-    let mut image = crash.crashed("jo -c -v 3\njw {changes}\njc\n");
-    let at = journal_at(&image);
-    // The first copy follows the descriptor in the log's first block.
-    image[at + 2 * 1024 + 100] ^= 1;
-    let outcome = mount(image).and_then(|files| {
-        for path in ["boot/menu.lst", "link", "new", "big"] {
-            read(files.as_ref(), path)?;
+    let good = crash.crashed("jo -c -v 3\njw {changes}\njc\n");
+    let at = journal_at(&good);
+    let changes = changes(&crash.before, &crash.after, 1024);
+    let (mut met, mut kept) = (0, 0);
+    // The copies follow the descriptor in the log's first block.
+    for (number, (block, bytes)) in changes.iter().enumerate() {
+        let mut image = good.clone();
+        let copy = at + (2 + number) * 1024;
+        assert!(image[copy + 4..copy + 1024] == bytes[4..], "copy {number}");
+        image[copy + 100] ^= 1;
+        let files = mount(image).unwrap();
+        // Mixed with what is newer, old blocks may contradict themselves, but nothing else.
+        for path in ["boot/menu.lst", "link", "new"] {
+            if let Err(error) = read(files.as_ref(), path) {
+                let known = matches!(error, FsError::NotFound { .. } | FsError::Corrupt { .. });
+                assert!(known, "block {block}: {path}: {error}");
+            }
         }
-        Ok(())
-    });
-    assert!(
-        matches!(outcome, Err(FsError::Corrupt { .. })),
-        "{outcome:?}"
-    );
+        assert!(read(files.as_ref(), "big").unwrap() == XorShift(8).bytes(700_000));
+        met += files.warnings().len();
+        kept += usize::from(read(files.as_ref(), "boot/menu.lst").is_ok());
+    }
+    assert!(met > 20, "{met} of {} were met", changes.len());
+    assert!(kept > 20, "{kept} of {} left the menu", changes.len());
 }
 
 #[test]
@@ -316,7 +327,8 @@ fn fast_commits_are_reported() {
     let at = journal_at(&image);
     let word = |offset: usize| u32::from_be_bytes(image[at + offset..][..4].try_into().unwrap());
     let fast = if word(0x54) == 0 { 256 } else { word(0x54) };
-    let area = at + (word(0x10) - fast) as usize * 1024;
+    // The kernel leaves a block between the log and the area.
+    let area = at + (word(0x10) - fast + 1) as usize * 1024;
     let next = word(0x18) + 1;
     // The kernel sets the feature in the journal when it first mounts the file system.
     image[at + 0x2b] |= 0x20;

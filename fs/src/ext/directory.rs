@@ -1,26 +1,24 @@
-//! Directories: blocks of entries, searched from the front.
-//!
-//! The hash tree of large directories is not used: its index blocks look like blocks with one unused entry, and a
-//! search from the front finds everything in few large reads.
+//! Directories: blocks of entries, searched by the hash tree of large ones ([`index`]) or from the front.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use super::inode::{Inode, flags};
 use super::layout::FileLayout;
-use super::superblock::incompat;
-use super::{Core, inline};
+use super::superblock::{compat, incompat};
+use super::{Core, index, inline};
 use crate::bytes::{Fields, buffer, size};
 use crate::checksum::crc32c;
 use crate::error::FsError;
 use crate::run::MappedFile;
 use crate::tree::{DirEntry, EntryKind, File, LIST_MAX};
 
-/// The largest directory that is searched: half a million names.
+/// The largest directory that is searched from the front: half a million names.
 const BYTES_MAX: u64 = 64 << 20;
 
 /// One entry in use.
-struct Entry<'a> {
+pub(super) struct Entry<'a> {
     inode: u32,
     name: &'a [u8],
     /// `file_type`, 0 where the file system does not keep it.
@@ -28,7 +26,7 @@ struct Entry<'a> {
 }
 
 /// Whether to see more entries.
-enum Walk {
+pub(super) enum Walk {
     On,
     Stop,
 }
@@ -36,19 +34,32 @@ enum Walk {
 /// The inode number of `name`.
 pub(super) fn lookup(core: &Rc<Core>, dir: &Inode, name: &[u8]) -> Result<Option<u32>, FsError> {
     let folds = dir.has(flags::CASEFOLD);
-    let (mut exact, mut folded) = (None, None);
-    walk(core, dir, &mut |entry| {
+    let (exact, folded) = (Cell::new(None), Cell::new(None));
+    let mut visit = |entry: Entry<'_>| {
         if entry.name == name {
-            exact = Some(entry.inode);
+            exact.set(Some(entry.inode));
             return Ok(Walk::Stop);
         }
         // Only ASCII is folded: the kernel's Unicode tables are larger than this whole file system.
-        if folds && folded.is_none() && entry.name.eq_ignore_ascii_case(name) {
-            folded = Some(entry.inode);
+        if folds && folded.get().is_none() && entry.name.eq_ignore_ascii_case(name) {
+            folded.set(Some(entry.inode));
         }
         Ok(Walk::On)
-    })?;
-    Ok(exact.or(folded))
+    };
+    let found = || exact.get().or(folded.get());
+    if dir.has(flags::INDEX) && core.superblock.has_compat(compat::DIR_INDEX) {
+        if folds {
+            index::visit(core, dir, &name.to_ascii_lowercase(), &mut visit)?;
+        } else {
+            index::visit(core, dir, name, &mut visit)?;
+        }
+    }
+    // What the index does not have is looked for all the same: where a journal could not be replayed, the index may be
+    // older than the names.
+    if found().is_none() {
+        walk(core, dir, &mut visit)?;
+    }
+    Ok(found())
 }
 
 /// All entries but `.` and `..`.
@@ -79,7 +90,7 @@ pub(super) fn list(core: &Rc<Core>, dir: &Inode) -> Result<Vec<DirEntry>, FsErro
     Ok(found)
 }
 
-type Visit<'a> = dyn FnMut(Entry<'_>) -> Result<Walk, FsError> + 'a;
+pub(super) type Visit<'a> = dyn FnMut(Entry<'_>) -> Result<Walk, FsError> + 'a;
 
 fn walk(core: &Rc<Core>, dir: &Inode, visit: &mut Visit<'_>) -> Result<(), FsError> {
     if dir.has(flags::INLINE_DATA) {
@@ -102,13 +113,23 @@ fn walk(core: &Rc<Core>, dir: &Inode, visit: &mut Visit<'_>) -> Result<(), FsErr
     let mut at: u64 = 0;
     while at.saturating_add(size(block.len())) <= dir.size {
         file.read_at(at, &mut block)?;
-        check(core, dir, &block)?;
-        if matches!(entries(core, dir, &block, visit)?, Walk::Stop) {
+        if matches!(self::block(core, dir, &block, visit)?, Walk::Stop) {
             break;
         }
         at = at.saturating_add(size(block.len()));
     }
     Ok(())
+}
+
+/// Visits the entries of one block of the directory's file.
+pub(super) fn block(
+    core: &Core,
+    dir: &Inode,
+    block: &[u8],
+    visit: &mut Visit<'_>,
+) -> Result<Walk, FsError> {
+    check(core, dir, block)?;
+    entries(core, dir, block, visit)
 }
 
 /// Visits the entries of one block. Their lengths must cover it exactly.

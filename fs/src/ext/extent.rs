@@ -98,7 +98,7 @@ impl ExtentTree {
             node = core.store.read_block(child)?.to_vec();
             expected = header.depth.checked_sub(1);
             if core.superblock.has_checksums() {
-                self.check(&node, child)?;
+                self.check(&node)?;
             }
         }
     }
@@ -127,10 +127,11 @@ impl ExtentTree {
         })
     }
 
-    fn check(&self, node: &[u8], block: u64) -> Result<(), FsError> {
+    fn check(&self, node: &[u8]) -> Result<(), FsError> {
         let tail = RECORD.saturating_mul(usize::from(node.le16(4)?).saturating_add(1));
         let sum = crc32c(self.seed, node.slice(0, tail)?);
-        super::verify(sum, node.le32(tail)?, "checksum of extent block", block)
+        let what = "checksum of an extent block, inode";
+        super::verify(sum, node.le32(tail)?, what, u64::from(self.inode))
     }
 
     fn read_leaf(&self, node: &[u8], entries: usize, covers: Range<u64>) -> Result<Leaf, FsError> {

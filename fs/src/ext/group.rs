@@ -6,8 +6,8 @@ use crate::bytes::{Fields, buffer, join};
 use crate::checksum::{crc16, crc32c};
 use crate::error::FsError;
 
-/// First block of the inode table of group `group`.
-pub(super) fn inode_table(core: &Core, group: u32) -> Result<u64, FsError> {
+/// First block of the inode table of group `group`, which `inode` is in.
+pub(super) fn inode_table(core: &Core, group: u32, inode: u32) -> Result<u64, FsError> {
     let superblock = &core.superblock;
     let number = u64::from(group);
     let per_block = superblock
@@ -25,7 +25,7 @@ pub(super) fn inode_table(core: &Core, group: u32) -> Result<u64, FsError> {
         .saturating_mul(superblock.descriptor_bytes);
     let mut raw = buffer(superblock.descriptor_bytes);
     core.store.read(block, at, &mut raw)?;
-    check(superblock, group, &raw)?;
+    check(superblock, group, &raw, inode)?;
     let high = if superblock.descriptor_bytes >= 64 {
         raw.le32(0x28)?
     } else {
@@ -75,7 +75,7 @@ fn has_superblock(superblock: &Superblock, group: u64) -> bool {
     })
 }
 
-fn check(superblock: &Superblock, group: u32, raw: &[u8]) -> Result<(), FsError> {
+fn check(superblock: &Superblock, group: u32, raw: &[u8], inode: u32) -> Result<(), FsError> {
     const SUM_AT: usize = 0x1e;
     let stored = u32::from(raw.le16(SUM_AT)?);
     let number = group.to_le_bytes();
@@ -95,8 +95,8 @@ fn check(superblock: &Superblock, group: u32, raw: &[u8]) -> Result<(), FsError>
     super::verify(
         computed,
         stored,
-        "checksum of group descriptor",
-        u64::from(group),
+        "checksum of the group descriptor for inode",
+        u64::from(inode),
     )
 }
 

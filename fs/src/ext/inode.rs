@@ -2,6 +2,7 @@
 
 use alloc::rc::Rc;
 
+use super::superblock::incompat;
 use super::{Core, group, unsupported_in};
 use crate::bytes::{Fields, buffer, index, join};
 use crate::checksum::crc32c;
@@ -16,6 +17,7 @@ pub(super) mod flags {
     pub(crate) const COMPRESSED: u32 = 0x4;
     pub(crate) const IMMUTABLE: u32 = 0x10;
     pub(crate) const ENCRYPTED: u32 = 0x800;
+    pub(crate) const INDEX: u32 = 0x1000;
     pub(crate) const EXTENTS: u32 = 0x8_0000;
     pub(crate) const VERITY: u32 = 0x10_0000;
     pub(crate) const INLINE_DATA: u32 = 0x1000_0000;
@@ -41,7 +43,7 @@ impl Inode {
     pub(super) fn read(core: &Core, number: u32) -> Result<Self, FsError> {
         let superblock = &core.superblock;
         let (group, at) = group::place_of(superblock, number)?;
-        let (block, at) = group::in_table(superblock, group::inode_table(core, group)?, at);
+        let (block, at) = group::in_table(superblock, group::inode_table(core, group, number)?, at);
         let mut raw = buffer(superblock.inode_bytes);
         core.store.read(block, at, &mut raw)?;
 
@@ -54,8 +56,8 @@ impl Inode {
             check(&raw, seed, number)?;
         }
         let mode = raw.le16(0)?;
-        // The high half is only a size in regular files; in old directories it is an ACL's block.
-        let high = if mode & 0xf000 == 0x8000 {
+        // The high half is a size in regular files, and with large_dir; in old directories it is an ACL's block.
+        let high = if mode & 0xf000 == 0x8000 || superblock.has_incompat(incompat::LARGEDIR) {
             raw.le32(0x6c)?
         } else {
             0

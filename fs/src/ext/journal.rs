@@ -43,11 +43,13 @@ pub(super) fn read(core: &Rc<Core>) -> Result<(Replay, Vec<String>), FsError> {
     match open(core, number).and_then(|mut journal| journal.walk()) {
         Ok(found) => Ok(found),
         Err(FsError::Device(error)) => Err(FsError::Device(error)),
-        Err(error) => {
-            let warning = alloc::format!("not unmounted, and its journal cannot be read: {error}");
-            Ok((Replay::default(), alloc::vec![warning]))
-        }
+        Err(error) => Ok((Replay::default(), alloc::vec![left_aside(&error)])),
     }
+}
+
+/// The warning that the file system is read as it lies.
+pub(super) fn left_aside(error: &FsError) -> String {
+    alloc::format!("not unmounted, and its journal cannot be used: {error}; read without it")
 }
 
 /// A journal being walked.
@@ -243,16 +245,16 @@ impl Journal {
         }
     }
 
-    /// Whether changes newer than transaction `sequence` are in the area for fast commits.
+    /// Whether changes newer than the transaction before `sequence` are in the area for fast commits.
     fn has_fast_commits(&self, sequence: u32) -> Result<bool, FsError> {
-        if self.superblock.log_end >= self.superblock.end {
+        // The kernel leaves a block between the log and the area.
+        let area = self.superblock.log_end.saturating_add(1);
+        if area >= self.superblock.end {
             return Ok(false);
         }
         let mut start = buffer(16);
-        self.file.read_at(
-            self.superblock.log_end.saturating_mul(self.block_bytes),
-            &mut start,
-        )?;
+        self.file
+            .read_at(area.saturating_mul(self.block_bytes), &mut start)?;
         // struct ext4_fc_tl { tag = EXT4_FC_TAG_HEAD, len }, struct ext4_fc_head { features, tid }; little-endian.
         Ok(start.le16(0)? == 9 && start.le32(8)? == sequence)
     }

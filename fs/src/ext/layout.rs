@@ -94,13 +94,13 @@ impl Layout for FileLayout {
         };
         let blocks = match self.core.store.first_copied(physical, span.blocks) {
             Some(first) if first == physical => {
-                let copy = self.core.store.copy_of(physical)?;
-                let copy =
-                    copy.ok_or(FsError::corrupt("journal's copy gone of block", physical))?;
-                return Ok(Run {
-                    source: Source::Memory(copy, index(within)),
-                    len: len_of(1),
-                });
+                if let Some(copy) = self.core.store.copy_of(physical)? {
+                    return Ok(Run {
+                        source: Source::Memory(copy, index(within)),
+                        len: len_of(1),
+                    });
+                }
+                1
             }
             Some(first) => first.saturating_sub(physical),
             None => span.blocks,

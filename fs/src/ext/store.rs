@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use super::superblock::Superblock;
 use crate::bytes::{Fields, buffer, index};
@@ -56,6 +56,7 @@ pub(super) struct Store {
     blocks_count: u64,
     replay: Replay,
     recent: RefCell<Vec<(u64, Rc<[u8]>)>>,
+    damaged: Cell<u32>,
 }
 
 impl Store {
@@ -66,6 +67,7 @@ impl Store {
             blocks_count: superblock.blocks_count,
             replay,
             recent: RefCell::new(Vec::new()),
+            damaged: Cell::new(0),
         }
     }
 
@@ -124,7 +126,13 @@ impl Store {
             .map(|(&found, _)| found)
     }
 
-    /// The journal's copy of `block`, checked and as it shall be written.
+    /// Copies that were left aside so far, because their checksums were wrong.
+    pub(super) const fn damaged(&self) -> u32 {
+        self.damaged.get()
+    }
+
+    /// The journal's copy of `block`, checked and as it shall be written. One that is damaged is left aside: the block
+    /// is then what it was before, and has its own checksum where the file system has any.
     pub(super) fn copy_of(&self, block: u64) -> Result<Option<Rc<[u8]>>, FsError> {
         let Some(copied) = self.replay.copies.get(&block) else {
             return Ok(None);
@@ -150,10 +158,8 @@ impl Store {
             Check::Full(stored) => sum == stored,
         };
         if !good {
-            return Err(FsError::corrupt(
-                "checksum of the journal's copy of block",
-                block,
-            ));
+            self.damaged.set(self.damaged.get().saturating_add(1));
+            return Ok(None);
         }
         if let Some(start) = bytes.get_mut(..4).filter(|_| copied.escaped) {
             start.copy_from_slice(&super::journal::MAGIC.to_be_bytes());

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::hash::{Bytes, Hashing};
 use crate::bytes::{Fields, join};
 use crate::checksum::crc32c;
 use crate::error::FsError;
@@ -17,6 +18,7 @@ pub(super) const BYTES: u64 = 1024;
 /// `s_feature_compat` bits.
 pub(super) mod compat {
     pub(crate) const HAS_JOURNAL: u32 = 0x4;
+    pub(crate) const DIR_INDEX: u32 = 0x20;
     pub(crate) const SPARSE_SUPER2: u32 = 0x200;
 }
 
@@ -71,6 +73,8 @@ pub(super) mod ro_compat {
     pub(crate) const BEFORE_EXT4: u32 = 0x7;
 }
 
+/// `s_flags`: names are hashed with unsigned bytes.
+const UNSIGNED_HASH: u32 = 0x2;
 /// `s_state` of a file system that was unmounted and has no known damage.
 const CLEAN: u16 = 1;
 
@@ -91,6 +95,8 @@ pub(super) struct Superblock {
     pub(super) uuid: [u8; 16],
     /// Seed of all metadata checksums.
     pub(super) seed: u32,
+    /// For the names of directories with an index.
+    pub(super) hashing: Hashing,
     /// `s_state`.
     state: u16,
     compat: u32,
@@ -184,6 +190,18 @@ impl Superblock {
             label: if dynamic { raw.array(0x78)? } else { [0; 16] },
             uuid: if dynamic { uuid } else { [0; 16] },
             seed,
+            hashing: Hashing {
+                seed: [
+                    raw.le32(0xec)?,
+                    raw.le32(0xf0)?,
+                    raw.le32(0xf4)?,
+                    raw.le32(0xf8)?,
+                ],
+                bytes: match raw.le32(0x160)? & UNSIGNED_HASH {
+                    0 => Bytes::Signed,
+                    _ => Bytes::Unsigned,
+                },
+            },
             state: raw.le16(0x3a)?,
             compat,
             incompat,
