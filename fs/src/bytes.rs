@@ -34,15 +34,22 @@ impl Fields for [u8] {
     fn slice(&self, at: usize, len: usize) -> Result<&[u8], FsError> {
         at.checked_add(len)
             .and_then(|end| self.get(at..end))
-            .ok_or(FsError::corrupt("structure cut short at byte", size(at)))
+            .ok_or_else(|| cut_short(at))
     }
 
     fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], FsError> {
         self.get(at..)
             .and_then(|rest| rest.first_chunk::<N>())
             .copied()
-            .ok_or(FsError::corrupt("structure cut short at byte", size(at)))
+            .ok_or_else(|| cut_short(at))
     }
+}
+
+/// Apart, as fields are read in hundreds of places.
+#[cold]
+#[inline(never)]
+fn cut_short(at: usize) -> FsError {
+    FsError::corrupt("structure cut short at byte", size(at))
 }
 
 /// A size in memory as a size on disk. Exact: `usize` is never wider than 64 bits here.

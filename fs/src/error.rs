@@ -82,10 +82,14 @@ impl FsError {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) const fn corrupt(what: &'static str, at: u64) -> Self {
         Self::Corrupt { what, at }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) const fn unsupported(what: &'static str) -> Self {
         Self::Unsupported(Cow::Borrowed(what))
     }

@@ -84,14 +84,15 @@ impl Eq for Piece<'_> {}
 /// A file read by its [`Layout`].
 pub(crate) struct MappedFile<L>(pub(crate) L);
 
-impl<L: Layout> MappedFile<L> {
+/// One copy of the code for all layouts: the image has little room.
+impl dyn Layout + '_ {
     /// The longest run at `offset`, not longer than `limit`, with its neighbours joined on.
     fn joined(&self, offset: u64, limit: u64) -> Result<Run, FsError> {
         let mut run = self.checked_run(offset)?;
         while run.len < limit {
             let next_at = offset.saturating_add(run.len);
             // A last block may reach beyond the file's end; there is no run after it.
-            if next_at >= self.0.len() {
+            if next_at >= self.len() {
                 break;
             }
             let next = self.checked_run(next_at)?;
@@ -112,7 +113,7 @@ impl<L: Layout> MappedFile<L> {
     }
 
     fn read_pieces(&self, pieces: BinaryHeap<Piece<'_>>) -> Result<(), FsError> {
-        let volume = self.0.volume();
+        let volume = self.volume();
         let mut pieces = pieces.into_sorted_vec();
         for number in 0..pieces.len().saturating_add(AHEAD) {
             if let Some(Piece(at, bytes)) = pieces.get(number)
@@ -132,27 +133,21 @@ impl<L: Layout> MappedFile<L> {
     }
 
     fn checked_run(&self, offset: u64) -> Result<Run, FsError> {
-        let run = self.0.run_at(offset)?;
+        let run = self.run_at(offset)?;
         if run.len == 0 {
             Err(FsError::corrupt("empty run of file bytes at", offset))
         } else {
             Ok(run)
         }
     }
-}
-
-impl<L: Layout> File for MappedFile<L> {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FsError> {
         let len = size(out.len());
-        if offset.checked_add(len).is_none_or(|end| end > self.0.len()) {
+        if offset.checked_add(len).is_none_or(|end| end > self.len()) {
             return Err(FsError::BeyondEnd {
                 offset,
                 len,
-                size: self.0.len(),
+                size: self.len(),
             });
         }
         let mut offset = offset;
@@ -185,7 +180,7 @@ impl<L: Layout> File for MappedFile<L> {
     }
 
     fn prefetch(&self, offset: u64, len: u64) {
-        let end = offset.saturating_add(len).min(self.0.len());
+        let end = offset.saturating_add(len).min(self.len());
         let mut offset = offset;
         for _ in 0..PREFETCH_RUNS {
             let Some(left) = end.checked_sub(offset).filter(|&left| left > 0) else {
@@ -196,7 +191,7 @@ impl<L: Layout> File for MappedFile<L> {
                 return;
             };
             if let Source::Disk(at) = run.source {
-                self.0.volume().prefetch(at, run.len);
+                self.volume().prefetch(at, run.len);
             }
             offset = offset.saturating_add(run.len);
         }
@@ -205,11 +200,11 @@ impl<L: Layout> File for MappedFile<L> {
     fn stretches(&self) -> Result<Vec<Stretch>, FsError> {
         let mut found = Vec::new();
         let mut offset = 0;
-        while offset < self.0.len() {
+        while offset < self.len() {
             if found.len() >= STRETCHES_MAX {
                 return Err(FsError::unsupported("a file in more than 4096 pieces"));
             }
-            let run = self.joined(offset, self.0.len().saturating_sub(offset))?;
+            let run = self.joined(offset, self.len().saturating_sub(offset))?;
             offset = offset.saturating_add(run.len);
             found.push(Stretch {
                 start: match run.source {
@@ -224,14 +219,14 @@ impl<L: Layout> File for MappedFile<L> {
 
     fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         let len = size(bytes.len());
-        if offset.checked_add(len).is_none_or(|end| end > self.0.len()) {
+        if offset.checked_add(len).is_none_or(|end| end > self.len()) {
             return Err(FsError::BeyondEnd {
                 offset,
                 len,
-                size: self.0.len(),
+                size: self.len(),
             });
         }
-        if let Some(why) = self.0.hazard() {
+        if let Some(why) = self.hazard() {
             return Err(FsError::NotInPlace(why));
         }
         // All places are known before the first byte is written.
@@ -251,9 +246,37 @@ impl<L: Layout> File for MappedFile<L> {
             rest = later;
         }
         for (place, bytes) in places {
-            self.0.volume().overwrite(place, bytes)?;
+            self.volume().overwrite(place, bytes)?;
         }
         Ok(())
+    }
+}
+
+impl<L: Layout> MappedFile<L> {
+    fn layout(&self) -> &dyn Layout {
+        &self.0
+    }
+}
+
+impl<L: Layout> File for MappedFile<L> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FsError> {
+        self.layout().read_at(offset, out)
+    }
+
+    fn prefetch(&self, offset: u64, len: u64) {
+        self.layout().prefetch(offset, len);
+    }
+
+    fn stretches(&self) -> Result<Vec<Stretch>, FsError> {
+        self.layout().stretches()
+    }
+
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
+        self.layout().overwrite(offset, bytes)
     }
 }
 
