@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::lexer::split_word;
 use crate::machine::{ItemKind, Machine};
 use crate::table::{COMMANDS, Place};
-use crate::text::cells;
+use crate::text::visible;
 
 /// What TAB found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,7 +116,7 @@ fn choose(typed: &[u8], items: Vec<Item>) -> Completion {
     if !more.is_empty() {
         return Completion::Insert(more);
     }
-    Completion::Choices(items.iter().map(|item| cells(&item.text)).collect())
+    Completion::Choices(items.iter().map(|item| visible(&item.text)).collect())
 }
 
 #[cfg(test)]

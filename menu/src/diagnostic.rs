@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::text::decode;
+use crate::text::visible;
 use crate::tree::Span;
 
 /// How bad it is.
@@ -83,7 +83,7 @@ pub struct Diagnostic {
 
 /// A word for showing: at most 40 characters.
 pub(crate) fn shorten(word: &[u8]) -> String {
-    let text = decode(word.get(..200).unwrap_or(word));
+    let text = visible(word.get(..200).unwrap_or(word));
     if text.chars().count() <= 40 && word.len() <= 200 {
         return text;
     }

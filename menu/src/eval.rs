@@ -16,7 +16,7 @@ use crate::machine::{Machine, Reply};
 use crate::run::Outcome;
 use crate::table::{self, Place};
 use crate::terminal::{Terminal, TerminalKind, print};
-use crate::text::decode;
+use crate::text::visible;
 use crate::tree::{Colors, Command, Entry, MAX_FALLBACKS, Menu, Password};
 
 /// Why commands stopped before their end.
@@ -183,7 +183,7 @@ impl Session<'_> {
     pub fn run_entry(&mut self, entry: &Entry) -> Result<(), Exit> {
         self.reset();
         for command in &entry.commands {
-            self.print(&decode(&command.to_line()));
+            self.print(&visible(&command.to_line()));
             self.print("\n");
             self.run_command(command)?;
         }
@@ -318,7 +318,7 @@ fn during(command: &Command, failure: Failure) -> Failure {
         _ if matches!(command.word.as_slice(), b"initrd" | b"cmp") => failure, // they say which file it was
         _ if command.word == b"password" => failure.during(&word), // what follows is a secret
         b"" => failure.during(&word),
-        _ => failure.during(&alloc::format!("{word} {}", decode(argument))),
+        _ => failure.during(&alloc::format!("{word} {}", visible(argument))),
     }
 }
 

@@ -272,7 +272,7 @@ impl Terminal for FakeTerminal {
 /// As much of a vt100 as the menu relies on: a second opinion on what the painter sends.
 #[derive(Debug)]
 pub(crate) struct Vt100 {
-    cells: Vec<Vec<(char, bool)>>,
+    cells: Vec<Vec<(String, bool)>>,
     column: usize,
     row: usize,
     reverse: bool,
@@ -282,7 +282,7 @@ pub(crate) struct Vt100 {
 impl Vt100 {
     pub(crate) fn new(columns: usize, rows: usize) -> Self {
         Self {
-            cells: std::vec![std::vec![(' ', false); columns]; rows],
+            cells: std::vec![std::vec![(" ".into(), false); columns]; rows],
             column: 0,
             row: 0,
             reverse: false,
@@ -300,7 +300,7 @@ impl Vt100 {
                 '\n' if self.row + 1 == self.cells.len() => {
                     let columns = self.cells[0].len();
                     self.cells.remove(0);
-                    self.cells.push(std::vec![(' ', false); columns]);
+                    self.cells.push(std::vec![(" ".into(), false); columns]);
                 }
                 '\n' => self.row += 1,
                 '\x08' => self.column = self.column.saturating_sub(1),
@@ -327,14 +327,27 @@ impl Vt100 {
                     self.control(&sequence, last);
                 }
                 c => {
-                    assert!(c >= ' ', "{c:?}");
-                    if let Some(cell) = self.cells[self.row].get_mut(self.column) {
-                        *cell = (c, self.reverse);
-                    }
-                    self.column = (self.column + 1).min(self.cells[0].len());
+                    // What a width is, another implementation says.
+                    let width = unicode_width::UnicodeWidthChar::width(c);
+                    self.print(c, width.expect("OK to unwrap: a control fails the test"));
                 }
             }
         }
+    }
+
+    fn print(&mut self, c: char, width: usize) {
+        let row = &mut self.cells[self.row];
+        if width == 0 {
+            row[self.column - 1].0.push(c);
+            return;
+        }
+        for place in 0..width {
+            if let Some(cell) = row.get_mut(self.column + place) {
+                let text = if place == 0 { c.into() } else { String::new() };
+                *cell = (text, self.reverse);
+            }
+        }
+        self.column = (self.column + width).min(row.len());
     }
 
     fn control(&mut self, sequence: &str, last: char) {
@@ -352,7 +365,7 @@ impl Vt100 {
                 self.cells
                     .iter_mut()
                     .flatten()
-                    .for_each(|cell| *cell = (' ', false));
+                    .for_each(|cell| *cell = (" ".into(), false));
             }
             'n' => assert_eq!(sequence, "6"),
             'm' => self.reverse = numbers.contains(&7),
@@ -364,11 +377,11 @@ impl Vt100 {
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         for (row, cells) in self.cells.iter().enumerate() {
-            let line: String = cells.iter().map(|(c, _)| *c).collect();
+            let line: String = cells.iter().map(|(c, _)| c.as_str()).collect();
             let reverse: String = cells
                 .iter()
                 .filter(|(_, reverse)| *reverse)
-                .map(|(c, _)| *c)
+                .map(|(c, _)| c.as_str())
                 .collect();
             text.push_str(line.trim_end());
             if !reverse.is_empty() {

@@ -2,6 +2,9 @@
 //!
 //! [`Decoder`] is pure: bytes and the time go in, keys come out. [`Keyboard`] joins it to a [`Terminal`].
 //! Sequences: those of vt100, xterm, linux and rxvt for the keys that [`Key`] names; others are swallowed.
+//!
+//! Only what terminals send is a sequence. ESC and a letter are two keys, however fast: a guest that was not run
+//! for a while finds both at once, and GRUB 0.97 knows no Alt.
 
 use core::time::Duration;
 
@@ -23,8 +26,6 @@ pub enum Key {
     Char(u8),
     /// Control and a letter, as the lower-case letter: `Ctrl(b'a')`.
     Ctrl(u8),
-    /// Alt (ESC) and a byte.
-    Alt(u8),
     /// Enter, as CR or LF.
     Enter,
     /// Tab.
@@ -89,6 +90,15 @@ struct Csi {
     last: Duration,
 }
 
+/// The keys that came of one byte or of time, in order.
+pub type Keys = [Option<Key>; 3];
+
+/// Puts two lists of keys in a row; together they are at most three.
+fn both(first: Keys, second: Keys) -> Keys {
+    let mut keys = first.into_iter().chain(second).flatten();
+    core::array::from_fn(|_| keys.next())
+}
+
 /// Assembles keys from bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Decoder {
@@ -100,30 +110,17 @@ pub struct Decoder {
 impl Decoder {
     /// Takes one byte that came at time `now`.
     ///
-    /// A byte can end an earlier key and begin or be another: the first of the pair is the older one.
-    pub fn feed(&mut self, byte: u8, now: Duration) -> [Option<Key>; 2] {
+    /// A byte can end an earlier key and begin or be another: the older ones come first.
+    pub fn feed(&mut self, byte: u8, now: Duration) -> Keys {
         let overdue = self.expire(now);
         let after_cr = core::mem::take(&mut self.after_cr);
-        let key = match self.state {
-            State::Ground => {
-                self.after_cr = byte == b'\r';
-                match byte {
-                    0x1b => {
-                        self.state = State::Escape(now);
-                        None
-                    }
-                    b'\n' if after_cr => None,
-                    _ => Some(plain(byte)),
-                }
-            }
+        let keys = match self.state {
+            State::Ground => [self.at_ground(byte, after_cr, now), None, None],
             State::Escape(_) => self.after_escape(byte, now),
-            State::Ss3(_) => {
-                self.state = State::Ground;
-                Some(final_byte(byte, 0))
-            }
-            State::Csi(csi) => self.in_csi(byte, csi, now),
+            State::Ss3(_) => self.after_ss3(byte, now),
+            State::Csi(csi) => [self.in_csi(byte, csi, now), None, None],
         };
-        [overdue, key]
+        both(overdue, keys)
     }
 
     /// The time at which [`Decoder::expire`] would yield a key.
@@ -137,21 +134,35 @@ impl Decoder {
         }
     }
 
-    /// The key that an unfinished sequence turns into once its time is over.
-    pub fn expire(&mut self, now: Duration) -> Option<Key> {
+    /// The keys that an unfinished sequence turns into once its time is over.
+    pub fn expire(&mut self, now: Duration) -> Keys {
         if self.deadline().is_none_or(|deadline| now < deadline) {
-            return None;
+            return [None; 3];
         }
-        match core::mem::take(&mut self.state) {
-            State::Ground => None,
-            State::Escape(_) => Some(Key::Escape),
-            State::Ss3(_) => Some(Key::Alt(b'O')),
-            State::Csi(Csi { len: 0, .. }) => Some(Key::Alt(b'[')),
-            State::Csi(_) => Some(Key::Other),
+        let (first, second) = match core::mem::take(&mut self.state) {
+            State::Ground => (None, None),
+            State::Escape(_) => (Some(Key::Escape), None),
+            State::Ss3(_) => (Some(Key::Escape), Some(Key::Char(b'O'))),
+            State::Csi(Csi { len: 0, .. }) => (Some(Key::Escape), Some(Key::Char(b'['))),
+            State::Csi(_) => (Some(Key::Other), None),
+        };
+        [first, second, None]
+    }
+
+    /// A byte that belongs to no sequence, or begins one.
+    fn at_ground(&mut self, byte: u8, after_cr: bool, now: Duration) -> Option<Key> {
+        self.after_cr = byte == b'\r';
+        match byte {
+            0x1b => {
+                self.state = State::Escape(now);
+                None
+            }
+            b'\n' if after_cr => None,
+            _ => Some(plain(byte)),
         }
     }
 
-    fn after_escape(&mut self, byte: u8, now: Duration) -> Option<Key> {
+    fn after_escape(&mut self, byte: u8, now: Duration) -> Keys {
         self.state = State::Ground;
         match byte {
             b'[' => {
@@ -160,18 +171,31 @@ impl Decoder {
                     place: 0,
                     len: 0,
                     last: now,
-                })
+                });
+                [None; 3]
             }
-            b'O' => self.state = State::Ss3(now),
-            0x1b => {
-                // Two in a row: the first was alone, the second may begin a sequence.
-                self.state = State::Escape(now);
-                return Some(Key::Escape);
+            b'O' => {
+                self.state = State::Ss3(now);
+                [None; 3]
             }
-            0x20..=0x7e => return Some(Key::Alt(byte)),
-            _ => return Some(Key::Other),
+            // The ESC was alone; a second one may begin a sequence.
+            _ => [Some(Key::Escape), self.at_ground(byte, false, now), None],
         }
-        None
+    }
+
+    fn after_ss3(&mut self, byte: u8, now: Duration) -> Keys {
+        self.state = State::Ground;
+        match byte {
+            // Arrows and the like, F1 to F4, and the keypad, which also sends the letters from j to y.
+            b'A'..=b'F' | b'H' | b'M' | b'P'..=b'S' | b'X' | b'j'..=b'y' => {
+                [Some(final_byte(byte, 0)), None, None]
+            }
+            _ => [
+                Some(Key::Escape),
+                Some(Key::Char(b'O')),
+                self.at_ground(byte, false, now),
+            ],
+        }
     }
 
     fn in_csi(&mut self, byte: u8, csi: Csi, now: Duration) -> Option<Key> {
@@ -251,18 +275,18 @@ pub enum Event {
     Shutdown(ShutdownRequest),
 }
 
-/// A [`Decoder`] and the key it already has.
+/// A [`Decoder`] and the keys it already has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keyboard {
     decoder: Decoder,
-    ready: Option<Key>,
+    ready: Keys,
 }
 
 impl Keyboard {
     /// The next key, waiting until `deadline` (`None`: for ever).
     pub fn next(&mut self, terminal: &mut dyn Terminal, deadline: Option<Duration>) -> Event {
         loop {
-            if let Some(key) = self.ready.take() {
+            if let Some(key) = self.ready.iter_mut().find_map(Option::take) {
                 return Event::Key(key);
             }
             let wait = match (self.decoder.deadline(), deadline) {
@@ -271,20 +295,12 @@ impl Keyboard {
             };
             match terminal.read(wait) {
                 Some(Input::Shutdown(request)) => return Event::Shutdown(request),
-                Some(Input::Byte(byte)) => {
-                    let [first, second] = self.decoder.feed(byte, terminal.now());
-                    match first {
-                        Some(key) => {
-                            self.ready = second;
-                            return Event::Key(key);
-                        }
-                        None => self.ready = second,
-                    }
-                }
+                Some(Input::Byte(byte)) => self.ready = self.decoder.feed(byte, terminal.now()),
                 None => {
                     let now = terminal.now();
                     self.ready = self.decoder.expire(now);
-                    if self.ready.is_none() && deadline.is_some_and(|deadline| now >= deadline) {
+                    let is_over = deadline.is_some_and(|deadline| now >= deadline);
+                    if is_over && self.ready.iter().all(Option::is_none) {
                         return Event::Timeout;
                     }
                 }
@@ -305,7 +321,7 @@ mod tests {
             .flat_map(|byte| decoder.feed(*byte, Duration::ZERO))
             .flatten()
             .collect();
-        keys.extend(decoder.expire(ESCAPE_WAIT));
+        keys.extend(decoder.expire(ESCAPE_WAIT).into_iter().flatten());
         keys
     }
 
@@ -355,19 +371,40 @@ mod tests {
     fn a_lone_escape_needs_time() {
         let mut decoder = Decoder::default();
         let ms = Duration::from_millis;
-        assert_eq!(decoder.feed(0x1b, ms(0)), [None, None]);
-        assert_eq!(decoder.expire(ms(99)), None);
+        assert_eq!(decoder.feed(0x1b, ms(0)), [None; 3]);
+        assert_eq!(decoder.expire(ms(99)), [None; 3]);
         assert_eq!(decoder.deadline(), Some(ms(100)));
-        assert_eq!(decoder.expire(ms(100)), Some(Key::Escape));
+        assert_eq!(decoder.expire(ms(100))[0], Some(Key::Escape));
         assert_eq!(decoder.deadline(), None);
         // A byte that comes late does not belong to the ESC.
         decoder.feed(0x1b, ms(200));
         assert_eq!(
             decoder.feed(b'[', ms(301)),
-            [Some(Key::Escape), Some(Key::Char(b'['))]
+            [Some(Key::Escape), Some(Key::Char(b'[')), None]
         );
         assert_eq!(keys(b"\x1b\x1b"), [Key::Escape, Key::Escape]);
-        assert_eq!(keys(b"\x1bf"), [Key::Alt(b'f')]);
+    }
+
+    /// A guest that was not run for a while finds what was typed meanwhile all at once.
+    #[test]
+    fn escape_and_a_letter_are_two_keys() {
+        use Key::{Char, Ctrl, Enter, Escape, Up};
+        assert_eq!(keys(b"\x1bc"), [Escape, Char(b'c')]);
+        assert_eq!(keys(b"\x1b\r\n"), [Escape, Enter]);
+        assert_eq!(keys(b"\x1b\x0e\xe9"), [Escape, Ctrl(b'n'), Char(0xe9)]);
+        assert_eq!(keys(b"\x1b\x1b[A"), [Escape, Up]);
+        // What begins like a sequence and is none.
+        assert_eq!(keys(b"\x1bO"), [Escape, Char(b'O')]);
+        assert_eq!(keys(b"\x1bOe"), [Escape, Char(b'O'), Char(b'e')]);
+        assert_eq!(keys(b"\x1bO\x1b[A"), [Escape, Char(b'O'), Up]);
+        assert_eq!(keys(b"\x1b["), [Escape, Char(b'[')]);
+        let mut decoder = Decoder::default();
+        decoder.feed(0x1b, Duration::ZERO);
+        decoder.feed(b'O', Duration::ZERO);
+        assert_eq!(
+            decoder.feed(b'x', ESCAPE_WAIT),
+            [Some(Escape), Some(Char(b'O')), Some(Char(b'x'))]
+        );
     }
 
     #[test]
@@ -376,6 +413,6 @@ mod tests {
         let ms = Duration::from_millis;
         decoder.feed(0x1b, ms(0));
         decoder.feed(b'[', ms(90));
-        assert_eq!(decoder.feed(b'A', ms(180)), [None, Some(Key::Up)]);
+        assert_eq!(decoder.feed(b'A', ms(180)), [Some(Key::Up), None, None]);
     }
 }

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::keys::Key;
-use crate::text::cells;
+use crate::text::{characters, visible, width};
 
 /// Longest line that can be typed, in bytes.
 pub const MAX_LINE_BYTES: usize = 4096;
@@ -87,18 +87,14 @@ impl LineEditor {
         self.text.get(..self.cursor).unwrap_or_default()
     }
 
-    /// The column of the cursor, counted in characters as [`cells`] shows them.
+    /// The column of the cursor, as [`visible`] shows the text.
     #[must_use]
     pub fn column(&self) -> usize {
-        match core::str::from_utf8(&self.text) {
-            // Bytes put together from two places may have become one character with the cursor inside: it counts as
-            // behind it.
-            Ok(text) => text
-                .char_indices()
-                .take_while(|(start, _)| *start < self.cursor)
-                .count(),
-            Err(_) => self.cursor,
-        }
+        // Bytes put together from two places may have become one character with the cursor inside: it counts as
+        // behind it.
+        characters(&self.text)
+            .take_while(|(start, _)| *start < self.cursor)
+            .fold(0, |sum, (_, c)| sum.saturating_add(width(c)))
     }
 
     /// Puts bytes before the cursor; what would make the line too long is left out.
@@ -174,26 +170,20 @@ impl LineEditor {
         self.cursor = self.text.len();
     }
 
-    /// The offset of the character before the cursor.
+    /// The offset of the character before the cursor; marks belong to the character that they join.
     fn previous(&self) -> usize {
-        let mut at = self.cursor.saturating_sub(1);
-        while self.is_inside_character(at) {
-            at = at.saturating_sub(1);
-        }
-        at
+        characters(&self.text)
+            .take_while(|(start, _)| *start < self.cursor)
+            .filter(|(_, c)| width(*c) > 0)
+            .last()
+            .map_or(0, |(start, _)| start)
     }
 
-    /// The offset just past the character under the cursor.
+    /// The offset just past the character under the cursor and its marks.
     fn next(&self) -> usize {
-        let mut at = self.cursor.saturating_add(1).min(self.text.len());
-        while self.is_inside_character(at) {
-            at = at.saturating_add(1);
-        }
-        at
-    }
-
-    fn is_inside_character(&self, at: usize) -> bool {
-        core::str::from_utf8(&self.text).is_ok_and(|text| !text.is_char_boundary(at))
+        characters(&self.text)
+            .find(|(start, c)| *start > self.cursor && width(*c) > 0)
+            .map_or(self.text.len(), |(start, _)| start)
     }
 }
 
@@ -218,47 +208,76 @@ impl LineView {
 
     /// The bytes that change the terminal from what it shows to what `editor` holds.
     pub fn draw(&mut self, editor: &LineEditor) -> Vec<u8> {
-        self.draw_text(&cells(editor.text()), editor.column())
+        self.draw_text(&visible(editor.text()), editor.column())
     }
 
-    /// The bytes that change the terminal to this text of one-column characters, the cursor before number `cursor`.
+    /// The bytes that change the terminal to this text of harmless characters, the cursor in column `cursor` of it.
     pub fn draw_text(&mut self, text: &str, cursor: usize) -> Vec<u8> {
         // The part shown moves by half a width at a time, so that typing at the edge does not redraw for each key.
         let half = self.width.checked_div(2).unwrap_or(1).max(1);
         let beyond = cursor.saturating_add(1).saturating_sub(self.width);
-        let start = beyond.div_ceil(half).saturating_mul(half);
-        let part: Vec<char> = text.chars().skip(start).take(self.width).collect();
+        let (start, part) = self.part(text, beyond.div_ceil(half).saturating_mul(half));
         let cursor = cursor.saturating_sub(start);
 
         let mut out = String::new();
-        let same = self
-            .shown
-            .iter()
-            .zip(&part)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let pairs = self.shown.iter().zip(&part);
+        let mut same = pairs.take_while(|(a, b)| a == b).count();
         let changed = same < self.shown.len().max(part.len());
         let mut at = self.column;
         if changed {
-            at = go(&mut out, at, same, &part);
-            out.extend(part.iter().skip(at));
-            let vanished = self.shown.len().saturating_sub(part.len());
+            // A mark cannot be written without the character that it joins.
+            let is_mark = |c: Option<&char>| c.is_some_and(|c| width(*c) == 0);
+            while same > 0 && (is_mark(part.get(same)) || is_mark(self.shown.get(same))) {
+                same = same.saturating_sub(1);
+            }
+            let (kept, new) = part.split_at_checked(same).unwrap_or((&part, &[]));
+            at = go(&mut out, at, columns(kept), &part);
+            out.extend(new);
+            at = at.saturating_add(columns(new));
+            let vanished = columns(&self.shown).saturating_sub(at);
             out.extend(core::iter::repeat_n(' ', vanished));
-            at = self.shown.len().max(part.len());
+            at = at.saturating_add(vanished);
         }
         go(&mut out, at, cursor, &part);
         self.shown = part;
         self.column = cursor;
         out.into_bytes()
     }
+
+    /// What fits of `text` from column `start` on, or from the one behind it where a wide character stands astride: its
+    /// first column, and the characters.
+    fn part(&self, text: &str, start: usize) -> (usize, Vec<char>) {
+        let (mut first, mut column) = (None, 0_usize);
+        let mut part = Vec::new();
+        for c in text.chars() {
+            let end = column.saturating_add(width(c));
+            if column >= start && (width(c) > 0 || !part.is_empty()) {
+                let first = *first.get_or_insert(column);
+                if end.saturating_sub(first) > self.width {
+                    break;
+                }
+                part.push(c);
+            }
+            column = end;
+        }
+        (first.unwrap_or(start), part)
+    }
+}
+
+fn columns(text: &[char]) -> usize {
+    text.iter().fold(0, |sum, c| sum.saturating_add(width(*c)))
 }
 
 /// Moves the cursor within a line that shows `text`; returns where it is then.
 fn go(out: &mut String, from: usize, to: usize, text: &[char]) -> usize {
-    if to <= from {
-        out.extend(core::iter::repeat_n('\x08', from.saturating_sub(to)));
-    } else {
-        out.extend(text.iter().skip(from).take(to.saturating_sub(from)));
+    out.extend(core::iter::repeat_n('\x08', from.saturating_sub(to)));
+    let mut column = 0_usize;
+    for c in text {
+        // Forward by writing what stands there anyway, each character with its marks.
+        column = column.saturating_add(width(*c));
+        if column > from && column <= to {
+            out.push(*c);
+        }
     }
     to
 }
@@ -310,6 +329,35 @@ mod tests {
     fn characters_of_several_bytes_are_one_step() {
         assert_eq!(edit("aé", &[Key::Backspace]), "a|");
         assert_eq!(edit("aé", &[Key::Left, Key::Left, Key::Delete]), "|é");
+        // A mark goes with the character that it joins.
+        assert_eq!(edit("ae\u{301}", &[Key::Backspace]), "a|");
+        assert_eq!(edit("e\u{301}b", &[Key::Home, Key::Right]), "e\u{301}|b");
+    }
+
+    #[test]
+    fn wide_characters_are_two_columns() {
+        let mut editor = LineEditor::new("a漢b".as_bytes(), &History::default());
+        let (mut view, mut shown) = (LineView::new(8), Terminal::default());
+        shown.write(&view.draw(&editor));
+        assert_eq!((shown.text(), shown.at), ("a漢 b".into(), 4));
+        for (key, text, at) in [
+            (Key::Left, "a漢 b", 3),
+            (Key::Left, "a漢 b", 1),
+            (Key::Delete, "ab", 1),
+            (Key::Char(b'x'), "axb", 2),
+            (Key::Left, "axb", 1),
+            (Key::Right, "axb", 2),
+        ] {
+            editor.key(key);
+            shown.write(&view.draw(&editor));
+            assert_eq!((shown.text(), shown.at), (text.into(), at), "{key:?}");
+        }
+        // More than fits: what is shown never begins with half a character.
+        editor.insert("漢字漢字漢字".as_bytes());
+        let mut shown = Terminal::default();
+        shown.write(&LineView::new(9).draw(&editor));
+        assert!(shown.at < 9, "{}", shown.at);
+        assert!(shown.text().starts_with(['漢', '字']), "{}", shown.text());
     }
 
     #[test]
@@ -370,9 +418,12 @@ mod tests {
             for c in std::str::from_utf8(bytes).unwrap().chars() {
                 if c == '\x08' {
                     self.at -= 1;
-                } else {
+                    continue;
+                }
+                // A second column and a mark are no cells of their own here.
+                for part in core::iter::once(c).chain(" ".chars()).take(width(c)) {
                     self.cells.resize(self.cells.len().max(self.at + 1), ' ');
-                    self.cells[self.at] = c;
+                    self.cells[self.at] = part;
                     self.at += 1;
                 }
             }

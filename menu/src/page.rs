@@ -10,7 +10,7 @@ use crate::edit::Editor;
 use crate::eval::Access;
 use crate::screen::{Screen, Style};
 use crate::select::{List, Select};
-use crate::text::cells;
+use crate::text::{fitted, visible};
 use crate::tree::Menu;
 
 /// The narrowest page.
@@ -51,7 +51,7 @@ pub fn menu_page(menu: &Menu, select: &Select, around: Surroundings<'_>) -> Scre
     let titles = menu
         .entries
         .iter()
-        .map(|entry| cells(entry.title.trim_ascii_end()));
+        .map(|entry| visible(entry.title.trim_ascii_end()));
     draw_list(&mut screen, &select.list, titles);
     let help: &[&str] = match select.access {
         Access::Open => &[
@@ -82,7 +82,7 @@ pub fn edit_page(editor: &Editor, around: Surroundings<'_>) -> Screen {
     draw_list(
         &mut screen,
         &editor.list,
-        editor.lines().iter().map(|line| cells(line)),
+        editor.lines().iter().map(|line| visible(line)),
     );
     let help = [
         "Use the ^ and v keys to select which entry is highlighted.",
@@ -134,17 +134,13 @@ fn draw_list(screen: &mut Screen, list: &List, lines: impl Iterator<Item = Strin
     let first = LEFT.saturating_add(1);
     for (index, line) in lines.enumerate().skip(list.first()).take(visible) {
         let row = TOP.saturating_add(index).saturating_sub(list.first());
-        let mut text = line;
-        if text.chars().count() > width {
-            text = text.chars().take(width.saturating_sub(1)).collect();
-            text.push('>');
-        }
+        let text = fitted(&line, width);
         let style = if index == list.selected() {
             Style::Highlight
         } else {
             Style::Normal
         };
-        screen.put(first, row, &format!(" {text:<width$} "), style);
+        screen.put(first, row, &format!(" {text} "), style);
         if index == list.selected() {
             screen.set_cursor(right.saturating_sub(2), row);
         }

@@ -21,7 +21,7 @@ use crate::prompt::{self, Escape};
 use crate::screen::Painter;
 use crate::select::{Action, List, Select, View};
 use crate::terminal::{ShutdownRequest, Terminal, TerminalKind};
-use crate::text::cells;
+use crate::text::visible;
 use crate::tree::{DefaultEntry, Entry, Menu};
 
 mod display;
@@ -384,7 +384,7 @@ impl Runner<'_, '_> {
             self.clear();
         }
         self.forget();
-        let title = cells(entry.title.trim_ascii_end());
+        let title = visible(entry.title.trim_ascii_end());
         self.session.print(&format!("\n  Booting '{title}'\n\n"));
         match self.session.run_entry(entry) {
             Ok(()) | Err(Exit::Cancelled) => {

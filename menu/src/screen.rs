@@ -1,14 +1,15 @@
 //! A screen of cells, and the bytes that bring a vt100 from what it shows to what it should show.
 //!
 //! [`Screen`] is what a page looks like; [`Painter`] remembers what was sent and sends only what changed. It uses
-//! cursor addressing, SGR and erase-display, which every terminal behind `xl console` has.
+//! cursor addressing, SGR and erase-display, which every terminal behind `xl console` has. Terminals differ about the
+//! width of a few characters: behind such ones the cursor is set anew, so that nothing else moves.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::text::is_one_cell;
+use crate::text::{harmless, is_plain, width};
 use crate::tree::Colors;
 
 /// How a cell looks; the painter turns it into colours.
@@ -25,14 +26,36 @@ pub enum Style {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Cell {
+    /// [`COVERED`] in the second column of a wide character.
     character: char,
+    /// What joins the character; the first `\0` ends it. Further marks are left out.
+    marks: [char; 2],
     style: Style,
 }
 
+/// Stands in the second column of a wide character.
+const COVERED: char = '\0';
+
 const BLANK: Cell = Cell {
     character: ' ',
+    marks: ['\0'; 2],
     style: Style::Standard,
 };
+
+impl Cell {
+    /// The character and its marks; nothing where it is covered.
+    fn characters(&self) -> impl Iterator<Item = char> {
+        let [first, second] = self.marks;
+        [self.character, first, second]
+            .into_iter()
+            .take_while(|c| *c != '\0')
+    }
+
+    /// Whether every terminal gives this one column.
+    fn is_plain(&self) -> bool {
+        is_plain(self.character) && self.marks == BLANK.marks
+    }
+}
 
 /// A page of text, and where the cursor rests.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,19 +90,63 @@ impl Screen {
         self.rows
     }
 
-    /// Writes text from this place on; what would leave the row is cut off. Characters that are not one column wide
-    /// become `?`.
+    /// Writes text from this place on; what would leave the row is cut off. Controls become `?`.
     pub fn put(&mut self, column: usize, row: usize, text: &str, style: Style) {
-        let columns = self.columns.saturating_sub(column);
-        for (offset, character) in text.chars().take(columns).enumerate() {
-            let character = if is_one_cell(character) {
-                character
-            } else {
-                '?'
-            };
-            if let Some(cell) = self.cell_mut(column.saturating_add(offset), row) {
-                *cell = Cell { character, style };
+        let mut at = column;
+        let mut last = None;
+        for character in text.chars().map(harmless) {
+            let end = at.saturating_add(width(character));
+            if end > self.columns {
+                break;
             }
+            if end == at {
+                self.join(last, row, character);
+                continue;
+            }
+            for place in at..end {
+                let character = if place == at { character } else { COVERED };
+                self.set(
+                    place,
+                    row,
+                    Cell {
+                        character,
+                        style,
+                        ..BLANK
+                    },
+                );
+            }
+            last = Some(at);
+            at = end;
+        }
+    }
+
+    /// Adds a mark to what stands in `column`.
+    fn join(&mut self, column: Option<usize>, row: usize, mark: char) {
+        let cell = column.and_then(|column| self.cell_mut(column, row));
+        let free = cell.and_then(|cell| cell.marks.iter_mut().find(|mark| **mark == '\0'));
+        if let Some(free) = free {
+            *free = mark;
+        }
+    }
+
+    /// Sets a cell; of a wide character that loses a column nothing is left.
+    fn set(&mut self, column: usize, row: usize, cell: Cell) {
+        let is_covered = |cell: &&mut Cell| cell.character == COVERED;
+        if cell.character != COVERED {
+            if self.cell_mut(column, row).filter(is_covered).is_some()
+                && let Some(left) = column.checked_sub(1).and_then(|c| self.cell_mut(c, row))
+            {
+                *left = BLANK;
+            }
+            if let Some(right) = self
+                .cell_mut(column.saturating_add(1), row)
+                .filter(is_covered)
+            {
+                *right = BLANK;
+            }
+        }
+        if let Some(place) = self.cell_mut(column, row) {
+            *place = cell;
         }
     }
 
@@ -106,12 +173,12 @@ impl Screen {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for (row, cells) in self.cells.chunks(self.columns.max(1)).enumerate() {
-            let line: String = cells.iter().map(|cell| cell.character).collect();
+            let line: String = cells.iter().flat_map(Cell::characters).collect();
             text.push_str(line.trim_end());
             let highlighted: String = cells
                 .iter()
                 .filter(|cell| cell.style == Style::Highlight)
-                .map(|cell| cell.character)
+                .flat_map(Cell::characters)
                 .collect();
             if !highlighted.is_empty() {
                 text.push_str(&format!("   <== highlighted: [{}]", highlighted.trim()));
@@ -165,6 +232,7 @@ impl Painter {
         };
         let mut pen = Pen {
             at: Some(before.cursor),
+            is_exact: true,
             style: Style::Standard,
         };
         if !out.is_empty() {
@@ -178,14 +246,14 @@ impl Painter {
             self.paint_row(row, old, new, &mut pen, &mut out);
         }
         self.set_style(&mut pen, Style::Standard, &mut out);
-        move_to(&mut pen, screen.cursor, &mut out);
+        move_to(&mut pen, screen.cursor, true, &mut out);
         self.shown = Some(screen.clone());
         out
     }
 
     fn paint_row(&self, row: usize, old: &[Cell], new: &[Cell], pen: &mut Pen, out: &mut Vec<u8>) {
         for (column, (before, after)) in old.iter().zip(new).enumerate() {
-            if before == after {
+            if before == after || after.character == COVERED {
                 continue;
             }
             // A short gap is cheaper to send again than to jump over.
@@ -194,15 +262,17 @@ impl Painter {
                 && at < column
                 && column.saturating_sub(at) <= 5
                 && let Some(gap) = new.get(at..column)
-                && gap.iter().all(|cell| cell.style == pen.style)
+                && gap
+                    .iter()
+                    .all(|cell| cell.style == pen.style && cell.is_plain())
             {
                 for cell in gap {
-                    pen.write(cell.character, new.len(), out);
+                    pen.write(cell, new.len(), out);
                 }
             }
             self.set_style(pen, after.style, out);
-            move_to(pen, (column, row), out);
-            pen.write(after.character, new.len(), out);
+            move_to(pen, (column, row), after.is_plain(), out);
+            pen.write(after, new.len(), out);
         }
     }
 
@@ -222,25 +292,34 @@ impl Painter {
     }
 }
 
-/// Where the terminal's cursor is (`None`: not certain) and how it writes.
+/// Where the terminal's cursor is (`None`: not known) and how it writes.
 struct Pen {
     at: Option<(usize, usize)>,
+    /// No character was written since the last move that some terminal might give another width.
+    is_exact: bool,
     style: Style,
 }
 
 impl Pen {
-    fn write(&mut self, character: char, columns: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    fn write(&mut self, cell: &Cell, columns: usize, out: &mut Vec<u8>) {
+        for character in cell.characters() {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        self.is_exact &= cell.is_plain();
         // After the last column terminals differ about where the cursor is.
         self.at = self
             .at
-            .and_then(|(column, row)| column.checked_add(1).map(|column| (column, row)))
+            .and_then(|(column, row)| {
+                let column = column.checked_add(width(cell.character))?;
+                Some((column, row))
+            })
             .filter(|(column, _)| *column < columns);
     }
 }
 
-fn move_to(pen: &mut Pen, to: (usize, usize), out: &mut Vec<u8>) {
-    if pen.at == Some(to) {
+/// Brings the cursor to this place. `exactly`: not only by what the widths of characters say.
+fn move_to(pen: &mut Pen, to: (usize, usize), exactly: bool, out: &mut Vec<u8>) {
+    if pen.at == Some(to) && (pen.is_exact || !exactly) {
         return;
     }
     let (column, row) = (to.0.saturating_add(1), to.1.saturating_add(1));
@@ -249,6 +328,7 @@ fn move_to(pen: &mut Pen, to: (usize, usize), out: &mut Vec<u8>) {
         _ => out.extend_from_slice(format!("\x1b[{row};{column}H").as_bytes()),
     }
     pen.at = Some(to);
+    pen.is_exact = true;
 }
 
 /// The SGR sequence of a VGA attribute byte.
@@ -303,12 +383,42 @@ mod tests {
     }
 
     #[test]
+    fn wide_characters_and_marks_shift_nothing() {
+        let mut painter = Painter::default();
+        let mut screen = Screen::new(8, 1);
+        screen.put(0, 0, "|漢e\u{301}|", Style::Standard);
+        screen.set_cursor(5, 0);
+        assert_eq!(screen.to_text(), "|漢e\u{301}|   <== cursor in column 5\n");
+        // What follows is put where it belongs even if the terminal thinks otherwise of the widths.
+        let sent = String::from_utf8(painter.paint(&screen)).unwrap();
+        assert_eq!(sent, "\x1b[0m\x1b[H\x1b[J|漢e\u{301}\x1b[1;5H|");
+        // Half of a wide character is none.
+        screen.put(2, 0, "x", Style::Standard);
+        assert_eq!(screen.to_text(), "| xe\u{301}|   <== cursor in column 5\n");
+        let sent = String::from_utf8(painter.paint(&screen)).unwrap();
+        assert_eq!(sent, "\x1b[1;2H x\x1b[1;6H");
+        screen.put(1, 0, "漢", Style::Standard);
+        screen.put(1, 0, "y", Style::Standard);
+        assert_eq!(screen.to_text(), "|y e\u{301}|   <== cursor in column 5\n");
+        screen.put(7, 0, "漢", Style::Standard);
+        assert!(!screen.to_text().contains('漢'), "it needs two columns");
+        // Marks beyond what a cell holds are left out; a mark alone joins nothing.
+        screen.put(6, 0, "a\u{301}\u{302}\u{303}", Style::Standard);
+        screen.put(5, 0, "\u{301}", Style::Standard);
+        assert!(
+            screen.to_text().contains(" a\u{301}\u{302} "),
+            "{}",
+            screen.to_text()
+        );
+    }
+
+    #[test]
     fn text_cannot_leave_the_page_or_move_the_cursor() {
         let mut screen = Screen::new(4, 2);
-        screen.put(2, 0, "abc\x1b", Style::Standard);
+        screen.put(2, 0, "a\x1bc", Style::Standard);
         screen.put(0, 9, "x", Style::Standard);
         screen.put(9, 0, "x", Style::Standard);
         screen.set_cursor(0, 1);
-        assert_eq!(screen.to_text(), "  ab\n   <== cursor in column 0\n");
+        assert_eq!(screen.to_text(), "  a?\n   <== cursor in column 0\n");
     }
 }

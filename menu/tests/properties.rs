@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use menu::keys::{Decoder, Key};
 use menu::lexer::Lexer;
 use menu::line_editor::{History, LineEditor, LineView};
-use menu::{Command, parse};
+use menu::{Command, parse, text};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -79,7 +79,8 @@ proptest! {
             keys += decoder.feed(*byte, now).into_iter().flatten().count();
             now += Duration::from_millis(step);
         }
-        keys += usize::from(decoder.expire(now + Duration::from_secs(1)).is_some());
+        keys += decoder.expire(now + Duration::from_secs(1)).into_iter().flatten().count();
+        // No byte is counted twice.
         prop_assert!(keys <= bytes.len());
         prop_assert_eq!(decoder.deadline(), None);
     }
@@ -97,27 +98,40 @@ proptest! {
         width in 8_usize..30,
     ) {
         let mut history = History::default();
-        history.push("root (hd0,0) é".as_bytes());
+        history.push("root (hd0,0) é漢字e\u{301}".as_bytes());
         let mut editor = LineEditor::new(b"kernel /v", &history);
         let mut view = LineView::new(width);
-        let (mut cells, mut at) = (Vec::new(), 0_usize);
+        let (mut cells, mut at) = (Vec::<String>::new(), 0_usize);
         for key in keys {
             editor.key(key);
             for c in String::from_utf8(view.draw(&editor)).unwrap().chars() {
                 if c == '\x08' {
                     at -= 1;
-                } else {
-                    cells.resize(cells.len().max(at + 1), ' ');
-                    cells[at] = c;
-                    at += 1;
+                    continue;
+                }
+                match text::width(c) {
+                    0 => cells[at - 1].push(c),
+                    columns => {
+                        cells.resize(cells.len().max(at + columns), " ".to_owned());
+                        cells[at] = c.to_string();
+                        cells[at + 1..at + columns].fill(String::new());
+                        at += columns;
+                    }
                 }
             }
-            let shown: String = cells.iter().collect();
-            let held = menu::text::cells(editor.text());
+            let shown = cells.concat();
             prop_assert!(cells.len() <= width && at < width, "{} {} {}", cells.len(), at, width);
             // The part shown is the one that holds the cursor.
             let start = editor.column() - at;
-            let part: String = held.chars().skip(start).take(width).collect();
+            let held = text::visible(editor.text());
+            let (mut column, mut part) = (0, String::new());
+            for c in held.chars() {
+                let end = column + text::width(c);
+                if (column >= start && end > start || column > start) && end <= start + width {
+                    part.push(c);
+                }
+                column = end;
+            }
             prop_assert_eq!(shown.trim_end(), part.trim_end());
         }
     }

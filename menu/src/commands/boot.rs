@@ -8,7 +8,7 @@ use crate::eval::{Exit, Loaded, MAX_KERNEL_ARGS, MAX_MENU_BYTES, Session, Source
 use crate::lexer::{split_word, words};
 use crate::machine::{KernelOptions, Unzip, Verify};
 use crate::run::Outcome;
-use crate::text::decode;
+use crate::text::visible;
 use crate::tree::Command;
 
 pub(crate) fn root(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
@@ -23,7 +23,7 @@ fn set_root(session: &mut Session<'_>, command: &Command, verify: Verify) -> Res
     let (device, _) = split_word(&command.args);
     if device.is_empty() {
         let root = session.machine.root();
-        session.print(&format!(" {}\n", decode(&root)));
+        session.print(&format!(" {}\n", visible(&root)));
         return Ok(());
     }
     let reply = session.machine.set_root(device, verify);
@@ -52,7 +52,7 @@ pub(crate) fn kernel(session: &mut Session<'_>, command: &Command) -> Result<(),
             options.no_mem_option = true;
         } else if word.starts_with(b"--") {
             return Err(Failure::new(Code::BAD_ARGUMENT)
-                .because(format!("{} is not an option of `kernel`", decode(word)))
+                .because(format!("{} is not an option of `kernel`", visible(word)))
                 .into());
         } else {
             break (word, more);
@@ -94,7 +94,7 @@ pub(crate) fn initrd(session: &mut Session<'_>, command: &Command) -> Result<(),
     }
     for file in files {
         let reply = session.machine.add_initrd(file);
-        let reply = reply.map_err(|failure| failure.during(&format!("initrd {}", decode(file))));
+        let reply = reply.map_err(|failure| failure.during(&format!("initrd {}", visible(file))));
         session.note(reply)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::error::{Code, Failure};
 use crate::eval::{Exit, Session};
 use crate::lexer::{split_word, words};
 use crate::machine::{ItemKind, Search, Verify};
-use crate::text::{cells, decode};
+use crate::text::{self, visible};
 use crate::tree::Command;
 
 /// Longest file that `cat` and `cmp` read, in bytes: they hold it whole.
@@ -33,7 +33,7 @@ pub(crate) fn cat(session: &mut Session<'_>, command: &Command) -> Result<(), Ex
             if index > 0 {
                 text.push_str("    ");
             }
-            text.push_str(&cells(part));
+            text.push_str(&visible(part));
         }
         text.push_str(newline);
     }
@@ -53,7 +53,7 @@ pub(crate) fn cmp(session: &mut Session<'_>, command: &Command) -> Result<(), Ex
     }
     let mut read = |file: &[u8]| {
         let bytes = session.machine.read_file(file, MAX_SHOWN_BYTES);
-        bytes.map_err(|failure| failure.during(&format!("cmp {}", decode(file))))
+        bytes.map_err(|failure| failure.during(&format!("cmp {}", visible(file))))
     };
     let (one, two) = (read(first)?, read(second)?);
     let mut text = String::new();
@@ -100,7 +100,7 @@ pub(crate) fn find(session: &mut Session<'_>, command: &Command) -> Result<(), E
     let devices = session.machine.find(search)?;
     let mut text = String::new();
     for device in &devices {
-        text.push_str(&format!(" {}\n", decode(device)));
+        text.push_str(&format!(" {}\n", visible(device)));
     }
     session.page(&text)?;
     match devices.first() {
@@ -120,7 +120,7 @@ pub(crate) fn ls(session: &mut Session<'_>, command: &Command) -> Result<(), Exi
             .machine
             .devices()?
             .iter()
-            .map(|name| cells(name))
+            .map(|name| visible(name))
             .collect()
     } else {
         let mut folder = folder.to_vec();
@@ -132,8 +132,8 @@ pub(crate) fn ls(session: &mut Session<'_>, command: &Command) -> Result<(), Exi
             .list(&folder)?
             .iter()
             .map(|item| match item.kind {
-                ItemKind::File => cells(&item.name),
-                ItemKind::Folder => format!("{}/", cells(&item.name)),
+                ItemKind::File => visible(&item.name),
+                ItemKind::Folder => format!("{}/", visible(&item.name)),
             })
             .collect();
         names.sort();
@@ -147,7 +147,7 @@ pub(crate) fn ls(session: &mut Session<'_>, command: &Command) -> Result<(), Exi
 pub(crate) fn columns(names: &[String], width: usize) -> String {
     let longest = names
         .iter()
-        .map(|name| name.chars().count())
+        .map(|name| text::columns(name))
         .max()
         .unwrap_or(0);
     let cell = longest.saturating_add(2);
@@ -157,16 +157,16 @@ pub(crate) fn columns(names: &[String], width: usize) -> String {
         .unwrap_or(1)
         .max(1);
     let rows = names.len().div_ceil(across);
-    let mut text = String::new();
+    let mut list = String::new();
     for row in 0..rows {
         let mut line = String::new();
         for name in names.iter().skip(row).step_by(rows.max(1)) {
-            line.push_str(&format!("{name:<cell$}"));
+            line.push_str(&text::fitted(name, cell));
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
+        list.push_str(line.trim_end());
+        list.push('\n');
     }
-    text
+    list
 }
 
 pub(crate) fn blocklist(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {

@@ -10,7 +10,7 @@ use crate::error::{Code, Failure};
 use crate::eval::{Access, Exit, Session};
 use crate::keys::Key;
 use crate::parse;
-use crate::text::decode;
+use crate::text::visible;
 use crate::tree::{Command, Password};
 
 /// How long a password is waited for, from key to key.
@@ -58,7 +58,7 @@ pub(crate) fn md5crypt(session: &mut Session<'_>, _: &Command) -> Result<(), Exi
     // A salt need not be secret, only different from others: when the keys came is enough.
     let moment = session.terminal.now().as_nanos().to_le_bytes();
     let hash = crypt::hashed(&typed, &moment);
-    session.print(&format!("\nEncrypted: {}\n", decode(&hash)));
+    session.print(&format!("\nEncrypted: {}\n", visible(&hash)));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::number;
 use crate::parse;
 use crate::table::{COMMANDS, Place};
 use crate::terminal::TerminalKind;
-use crate::text::decode;
+use crate::text::visible;
 use crate::tree::Command;
 
 /// How long `pause` and the pager wait for a key: long enough to read, short enough that nobody is waited for in vain.
@@ -27,7 +27,10 @@ pub(crate) fn nothing(_: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
 /// A command that is accepted and changes nothing.
 pub(crate) fn quiet(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
     if session.state.debug == Switch::On {
-        session.print(&format!("`{}` has no effect here\n", decode(&command.word)));
+        session.print(&format!(
+            "`{}` has no effect here\n",
+            visible(&command.word)
+        ));
     }
     Ok(())
 }
@@ -93,7 +96,7 @@ pub(crate) fn lock(session: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
 }
 
 pub(crate) fn pause(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
-    session.print(&format!("{}\n", decode(&command.args)));
+    session.print(&format!("{}\n", visible(&command.args)));
     let deadline = session.after(KEY_WAIT);
     match session.key(Some(deadline))? {
         Some(Key::Escape) => Err(Exit::Cancelled),
@@ -102,7 +105,7 @@ pub(crate) fn pause(session: &mut Session<'_>, command: &Command) -> Result<(), 
 }
 
 pub(crate) fn print(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
-    session.print(&format!("{}\n", decode(&command.args)));
+    session.print(&format!("{}\n", visible(&command.args)));
     Ok(())
 }
 
@@ -232,7 +235,7 @@ fn help_for(names: &[u8], width: usize) -> Result<String, Exit> {
             .peekable();
         if matching.peek().is_none() {
             return Err(Failure::new(Code::UNKNOWN_COMMAND)
-                .because(format!("no command `{}`", decode(name)))
+                .because(format!("no command `{}`", visible(name)))
                 .into());
         }
         for info in matching {

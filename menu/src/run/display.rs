@@ -11,7 +11,7 @@ use crate::line_editor::LineView;
 use crate::page::{self, MIN_COLUMNS, MIN_ROWS, Surroundings};
 use crate::select::{Action, List, Select, View};
 use crate::terminal::TerminalKind;
-use crate::text::cells;
+use crate::text::{columns, visible};
 use crate::tree::Menu;
 
 const CLEAR: &[u8] = b"\x1b[0m\x1b[H\x1b[J";
@@ -121,7 +121,7 @@ impl Runner<'_, '_> {
                 let titles = menu
                     .entries
                     .iter()
-                    .map(|entry| cells(entry.title.trim_ascii_end()));
+                    .map(|entry| visible(entry.title.trim_ascii_end()));
                 self.list(
                     titles,
                     "Type a number, or ^ and v, to choose; then enter boots, `e` edits.",
@@ -144,7 +144,7 @@ impl Runner<'_, '_> {
             }
             TerminalKind::Dumb => {
                 self.list(
-                    editor.lines().iter().map(|line| cells(line)),
+                    editor.lines().iter().map(|line| visible(line)),
                     "`e` edits, `o` and `O` open, `d` deletes a line; `b` boots, ESC leaves.",
                 );
                 self.draw_choice(&editor.list, None);
@@ -191,7 +191,7 @@ impl Runner<'_, '_> {
     /// Shows `text` in a line of its own, sending only what changed in it.
     fn draw_line(&mut self, text: &str) {
         let width = self.session.state.columns.saturating_sub(1);
-        let end = text.chars().count();
+        let end = columns(text);
         self.send(|runner| {
             let line = runner.line.get_or_insert_with(|| LineView::new(width));
             line.draw_text(text, end)
