@@ -1,6 +1,7 @@
 //! GRUB's numbered errors, and the chain of reasons that goes with one.
 //!
-//! [`Code`] is the number users look up; its meaning is that of GRUB 0.97's list. [`Failure`] adds what was found
+//! [`Code`] is the number users look up; number and text are those of GRUB 0.97's `err_list`, letter by letter, because
+//! scripts look for them on consoles. [`Failure`] adds what was found
 //! and what would work, a line each.
 
 use alloc::string::String;
@@ -20,47 +21,48 @@ macro_rules! codes {
             /// What the number means.
             #[must_use]
             pub fn text(self) -> &'static str {
-                match self.0 { $($number => $text,)* _ => "unknown error" }
+                match self.0 { $($number => $text,)* _ => "Unknown error" }
             }
         }
     };
 }
 
 codes! {
-    FILE_NAME 1 "filename must be either an absolute pathname or blocklist";
-    BAD_FILE_TYPE 2 "bad file or directory type";
-    BAD_GZIP_DATA 3 "bad or corrupt data while decompressing file";
-    BAD_GZIP_HEADER 4 "bad or incompatible header in compressed file";
-    BAD_PARTITION_TABLE 5 "partition table invalid or corrupt";
-    BAD_VERSION 6 "mismatched or corrupt version of stage1/stage2";
-    BELOW_ONE_MEGABYTE 7 "loading below 1MB is not supported";
-    KERNEL_NEEDED 8 "kernel must be loaded before booting";
-    BOOT_FAILURE 9 "unknown boot failure";
-    UNSUPPORTED_FEATURES 10 "unsupported Multiboot features requested";
-    UNKNOWN_DEVICE 11 "unrecognized device string, or you omitted the required DEVICE part which should lead the filename";
-    INVALID_DEVICE 12 "invalid device requested";
-    BAD_EXECUTABLE 13 "invalid or unsupported executable format";
-    FILE_LENGTH 14 "filesystem compatibility error, cannot read whole file";
-    FILE_NOT_FOUND 15 "file not found";
-    FILE_SYSTEM_CORRUPT 16 "inconsistent filesystem structure";
-    CANNOT_MOUNT 17 "cannot mount selected partition";
-    BEYOND_LIMIT 18 "selected cylinder exceeds maximum supported by BIOS";
-    NEED_KERNEL_FIRST 19 "linux kernel must be loaded before initrd";
-    NEED_MULTIBOOT 20 "multiboot kernel must be loaded before modules";
-    NO_DISK 21 "selected disk does not exist";
-    NO_PARTITION 22 "no such partition";
-    NUMBER 23 "error while parsing number";
-    OUTSIDE_PARTITION 24 "attempt to access block outside partition";
-    READ 25 "disk read error";
-    TOO_MANY_LINKS 26 "too many symbolic links";
-    UNKNOWN_COMMAND 27 "unrecognized command";
-    WONT_FIT 28 "selected item cannot fit into memory";
-    WRITE 29 "disk write error";
-    BAD_ARGUMENT 30 "invalid argument";
-    UNALIGNED 31 "file is not sector aligned";
-    PRIVILEGED 32 "must be authenticated";
-    NEED_INITRD_KERNEL 33 "serial device not configured";
-    NO_SPARE_SECTORS 34 "no spare sectors on the disk";
+    FILE_NAME 1 "Filename must be either an absolute pathname or blocklist";
+    BAD_FILE_TYPE 2 "Bad file or directory type";
+    BAD_GZIP_DATA 3 "Bad or corrupt data while decompressing file";
+    BAD_GZIP_HEADER 4 "Bad or incompatible header in compressed file";
+    BAD_PARTITION_TABLE 5 "Partition table invalid or corrupt";
+    BAD_VERSION 6 "Mismatched or corrupt version of stage1/stage2";
+    BELOW_ONE_MEGABYTE 7 "Loading below 1MB is not supported";
+    KERNEL_NEEDED 8 "Kernel must be loaded before booting";
+    BOOT_FAILURE 9 "Unknown boot failure";
+    UNSUPPORTED_FEATURES 10 "Unsupported Multiboot features requested";
+    UNKNOWN_DEVICE 11 "Unrecognized device string";
+    INVALID_DEVICE 12 "Invalid device requested";
+    BAD_EXECUTABLE 13 "Invalid or unsupported executable format";
+    FILE_LENGTH 14 "Filesystem compatibility error, cannot read whole file";
+    FILE_NOT_FOUND 15 "File not found";
+    FILE_SYSTEM_CORRUPT 16 "Inconsistent filesystem structure";
+    CANNOT_MOUNT 17 "Cannot mount selected partition";
+    BEYOND_LIMIT 18 "Selected cylinder exceeds maximum supported by BIOS";
+    NEED_KERNEL_FIRST 19 "Linux kernel must be loaded before initrd";
+    NEED_MULTIBOOT 20 "Multiboot kernel must be loaded before modules";
+    NO_DISK 21 "Selected disk does not exist";
+    NO_PARTITION 22 "No such partition";
+    NUMBER 23 "Error while parsing number";
+    OUTSIDE_PARTITION 24 "Attempt to access block outside partition";
+    READ 25 "Disk read error";
+    TOO_MANY_LINKS 26 "Too many symbolic links";
+    UNKNOWN_COMMAND 27 "Unrecognized command";
+    WONT_FIT 28 "Selected item cannot fit into memory";
+    WRITE 29 "Disk write error";
+    BAD_ARGUMENT 30 "Invalid argument";
+    UNALIGNED 31 "File is not sector aligned";
+    PRIVILEGED 32 "Must be authenticated";
+    NOT_INITIALIZED 33 "Device not initialized yet";
+    NO_SPARE_SECTORS 34 "No spare sectors on the disk";
+    NUMBER_OVERFLOW 35 "Overflow while parsing number";
 }
 
 impl fmt::Display for Code {
@@ -113,7 +115,7 @@ impl From<Code> for Failure {
 }
 
 impl fmt::Display for Failure {
-    /// `Error 15: file not found` and a line of two blanks and text for each reason; no final newline.
+    /// `Error 15: File not found` and a line of two blanks and text for each reason; no final newline.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
         self.detail
@@ -136,11 +138,11 @@ mod tests {
             .because("look there");
         assert_eq!(
             failure.during("kernel /boot/v").to_string(),
-            "Error 15: file not found\n  kernel /boot/v: no such entry in /boot\n  look there"
+            "Error 15: File not found\n  kernel /boot/v: no such entry in /boot\n  look there"
         );
         assert_eq!(
             Failure::new(Code(99)).during("x").to_string(),
-            "Error 99: unknown error\n  x"
+            "Error 99: Unknown error\n  x"
         );
     }
 }

@@ -93,7 +93,7 @@ fn nothing_of_an_entry_survives_into_the_next() {
     let ran = run("title a\nroot (hd0,0)\nkernel /v\nconfigfile /none\ntitle b\nkernel /v\n");
     assert!(
         ran.error()
-            .starts_with("Error 15: file not found\n  configfile /none: no such file")
+            .starts_with("Error 15: File not found\n  configfile /none: no such file")
     );
     let mut machine = machine();
     machine.boot_failure = Some(Code::BOOT_FAILURE.into());
@@ -136,7 +136,7 @@ fn an_entry_without_a_kernel_is_no_failure() {
 fn boot_needs_a_kernel() {
     assert_eq!(
         run("title a\nboot\n").error(),
-        "Error 8: kernel must be loaded before booting\n  boot: load one with `kernel FILE`"
+        "Error 8: Kernel must be loaded before booting\n  boot: load one with `kernel FILE`"
     );
 }
 
@@ -145,7 +145,7 @@ fn unknown_words_fail_with_27_and_their_line() {
     let ran = run("title a\nfrobnicate now\nboot\n");
     assert!(
         ran.error()
-            .starts_with("Error 27: unrecognized command\n  `frobnicate` (line 2 of the menu)")
+            .starts_with("Error 27: Unrecognized command\n  `frobnicate` (line 2 of the menu)")
     );
     assert!(
         run("title a\ntimeout 5\n")
@@ -177,7 +177,7 @@ fn root_devices() {
     );
     assert_eq!(
         ran.error(),
-        "Error 21: selected disk does not exist\n  root (hd9,0): there are 1 disks"
+        "Error 21: Selected disk does not exist\n  root (hd9,0): there are 1 disks"
     );
 }
 
@@ -210,7 +210,7 @@ fn initrds_are_joined() {
     let ran = run("title a\nroot (hd0,0)\nkernel /v\ninitrd /i /none\n");
     assert_eq!(
         ran.error(),
-        "Error 15: file not found\n  initrd /none: no such file"
+        "Error 15: File not found\n  initrd /none: no such file"
     );
     assert!(run("title a\ninitrd /i\n").error().starts_with("Error 19"));
     assert!(run("title a\ninitrd\n").error().starts_with("Error 1"));
@@ -313,7 +313,7 @@ fn lock_needs_a_password_to_lock() {
     assert_eq!(run("title a\nlock\n").result, Ok(()));
     assert_eq!(
         run("password x\ntitle a\nlock\n").error(),
-        "Error 32: must be authenticated\n  lock: the entry is locked; press `p` in the menu and give the password"
+        "Error 32: Must be authenticated\n  lock: the entry is locked; press `p` in the menu and give the password"
     );
 }
 
@@ -326,7 +326,7 @@ fn an_entry_can_ask_for_a_password() {
     let ran = run_on(&mut machine(), "title a\npassword secret\n", "wrong\r");
     assert_eq!(
         ran.error(),
-        "Error 32: must be authenticated\n  password: wrong password"
+        "Error 32: Must be authenticated\n  password: wrong password"
     );
     assert!(!ran.shown.contains("wrong"), "{}", ran.shown);
     // Nobody types: the wait ends.

@@ -128,7 +128,7 @@ fn fallbacks_are_tried_in_order_and_once() {
     );
     assert!(
         ran.shown()
-            .contains("Error 15: file not found\r\n  kernel /none: no such file\r\n"),
+            .contains("Error 15: File not found\r\n  kernel /none: no such file\r\n"),
         "{}",
         ran.shown()
     );
@@ -286,7 +286,7 @@ fn the_command_line_shows_failures_and_goes_on() {
     assert_eq!(ran.outcome, OFF);
     assert!(
         ran.shown()
-            .contains("Error 27: unrecognized command\r\n  `frob`: no such command")
+            .contains("Error 27: Unrecognized command\r\n  `frob`: no such command")
     );
     assert_eq!(ran.kernels().len(), 1);
 }
@@ -421,7 +421,7 @@ fn a_failing_boot_comes_back() {
     assert_eq!((ran.outcome, ran.kernels().len()), (OFF, 2));
     assert!(
         ran.shown()
-            .contains("Error 9: unknown boot failure\r\n  boot: the tables were not pinned")
+            .contains("Error 9: Unknown boot failure\r\n  boot: the tables were not pinned")
     );
 }
 
