@@ -102,6 +102,12 @@ impl Arguments {
         arguments
     }
 
+    /// Words that were ignored and look as if they were meant for this loader.
+    pub fn misspelt(&self) -> impl Iterator<Item = &[u8]> {
+        let ignored = self.ignored.iter().map(Vec::as_slice);
+        ignored.filter(|word| word.starts_with(b"--"))
+    }
+
     /// How long a lease is waited for.
     #[must_use]
     pub fn dhcp_patience(&self) -> Duration {
@@ -335,6 +341,8 @@ mod tests {
         assert_eq!(arguments.entry, Some(Choice::Number(2)));
         assert_eq!(arguments.timeout, Some(7));
         assert_eq!(arguments.ignored, [b"--timeout=no".to_vec()]);
+        let arguments = Arguments::parse(b"root=/dev/xvda1 ro --timout=5");
+        assert!(arguments.misspelt().eq([b"--timout=5"]));
         assert_eq!(
             Arguments::parse(b"\"--entry=My Linux\"").entry,
             Some(Choice::Title(b"My Linux".to_vec()))

@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use arch::abi::Width;
-use arch::abi::start_info::{CMD_LINE_BYTES, StartInfo};
+use arch::abi::start_info::StartInfo;
 use arch::addr::PAGE_BYTES;
 use arch::{FrameSource, Frames, Hypervisor, Instant, Pfn, Virt};
 use fs::{DeviceName, File, FileSystem};
@@ -22,7 +22,7 @@ use crate::build::{self, Image, Module, ModuleKind, Parts};
 use crate::files::{self, Blob, FileSource};
 use crate::image::{self, Kernel, Memory, NoMemory, Span};
 use crate::saved::{self, MenuPlace};
-use crate::volumes::Volumes;
+use crate::volumes::{Volumes, bad_name};
 
 /// Where 64-bit Linux wants to begin, so that most of its frames need no new number: 16 MiB.
 const LIKELY_START: Pfn = Pfn(0x1000);
@@ -148,8 +148,7 @@ impl<'a> Loader<'a> {
                     .ok_or_else(|| Failure::new(Code::NO_PARTITION));
             }
         }
-        DeviceName::parse(device)
-            .map_err(|error| Failure::new(Code(error.grub_error())).because(error.to_string()))
+        DeviceName::parse(device).map_err(bad_name)
     }
 
     fn search(&self, search: Search<'_>) -> Result<Vec<DeviceName>, Failure> {
@@ -306,14 +305,7 @@ impl Machine for Loader<'_> {
             .taken
             .ok_or_else(|| Failure::new(Code::BAD_EXECUTABLE).because("the kernel is empty"))?;
         frames.truncate(keep);
-        let mut note = describe(&kernel, &self.took(begun));
-        if args.len() >= CMD_LINE_BYTES {
-            note.push_str(&format!(
-                "\n   Warning: the command line has {} bytes; Xen passes on {}",
-                args.len(),
-                CMD_LINE_BYTES - 1
-            ));
-        }
+        let note = describe(&kernel, &self.took(begun));
         self.kernel = Some(Loaded {
             kernel,
             memory: frames,
@@ -326,7 +318,8 @@ impl Machine for Loader<'_> {
 
     fn add_initrd(&mut self, file: &[u8]) -> Reply {
         if self.kernel.is_none() {
-            return Err(Failure::new(Code::NEED_KERNEL_FIRST));
+            return Err(Failure::new(Code::NEED_KERNEL_FIRST)
+                .because("a line `kernel FILE` must stand before `initrd`"));
         }
         let begun = self.clock.now();
         let file = self.open(file)?;
@@ -348,7 +341,8 @@ impl Machine for Loader<'_> {
 
     fn add_module(&mut self, file: &[u8], args: &[u8], unzip: Unzip) -> Reply {
         if self.kernel.is_none() {
-            return Err(Failure::new(Code::NEED_MULTIBOOT));
+            return Err(Failure::new(Code::NEED_MULTIBOOT)
+                .because("a line `kernel FILE` must stand before `module`"));
         }
         let begun = self.clock.now();
         let file = self.open(file)?;

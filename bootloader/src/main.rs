@@ -64,6 +64,13 @@ fn run(boot: BootInfo) -> Shutdown {
         }
     };
     let arguments = Arguments::parse(&boot.start_info.cmd_line);
+    for word in arguments.misspelt() {
+        let _ = writeln!(
+            out,
+            "  `{}` in `extra` is no option here; ignored",
+            word.escape_ascii()
+        );
+    }
     network.set_patience(arguments.dhcp_patience());
     // An eighth of memory: most kernels, packed, and no guest is too small for it.
     network.keep_at_most(boot.start_info.nr_pages / 8 * 4096);
@@ -97,19 +104,19 @@ fn run(boot: BootInfo) -> Shutdown {
         let found = config::find(&volumes, &arguments, boot.ramdisk, &|line| {
             let _ = writeln!(&*console, "{line}");
         });
-        let menu = match found {
+        let text = match found {
             Ok(found) => {
                 let ms = hv.now().since(boot.started).as_millis();
                 let _ = writeln!(out, "  menu from {}, {ms} ms after the start", found.place);
                 loader.enter_menu(&found.name);
-                Some(menu::parse(&found.text).0)
+                Some(found.text)
             }
             Err(tried) => {
                 let _ = write!(out, "{}", config::report(&tried));
                 None
             }
         };
-        match menu::run(menu, &mut screen, &mut loader, &options) {
+        match menu::run(text.as_deref(), &mut screen, &mut loader, &options) {
             Outcome::LookAgain => {
                 volumes.forget();
                 disks.forget_failures();

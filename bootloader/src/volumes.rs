@@ -49,8 +49,18 @@ pub fn opened(files: &dyn FileSystem, path: &[u8]) -> Result<Box<dyn File>, Fail
     files.open(path).map_err(|error| failure(&error))
 }
 
-fn bad_name(error: NameError) -> Failure {
-    Failure::new(Code(error.grub_error())).because(error.to_string())
+/// GRUB's failure for a name that cannot be read, with an example of one that can.
+#[must_use]
+pub fn bad_name(error: NameError) -> Failure {
+    let good = match error {
+        NameError::Path => "such as /boot/vmlinuz, (hd0,0)/boot/vmlinuz or (hd0)1+10",
+        NameError::Device | NameError::BsdLetter(_) | NameError::Number => {
+            "disks are (hd0), (hd1) and so on, their partitions (hd0,0), (hd0,1) and so on; `ls` lists them"
+        }
+    };
+    Failure::new(Code(error.grub_error()))
+        .because(error.to_string())
+        .because(good)
 }
 
 impl Volumes {

@@ -3,14 +3,12 @@
 use super::tests::machine;
 use super::{Options, Outcome, Unattended, run};
 use crate::fake::{FakeTerminal, Step, Vt100};
-use crate::parse::parse;
 use alloc::vec::Vec;
 use core::time::Duration;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
-use std::string::String;
 
-fn menu_text() -> impl Strategy<Value = String> {
+fn menu_text() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(std::vec![
         "default 1",
         "default saved",
@@ -46,7 +44,14 @@ fn menu_text() -> impl Strategy<Value = String> {
         "clear",
         "fallback 1",
     ]);
-    many(line, 0..14).prop_map(|lines| lines.join("\n"))
+    let line = line.prop_map(|line| line.as_bytes().to_vec());
+    // Titles and arguments of any bytes, and of characters of all widths.
+    let bytes = many(any::<u8>(), 0..100);
+    let title = bytes.prop_map(|bytes| [b"title ", &bytes[..]].concat());
+    let wide = "[a-z\u{300}\u{301}\u{e34}漢字한😀\u{9b}\u{202e}]{0,60}";
+    let wide = wide.prop_map(|text| ["title ", &text, "\nprint ", &text].concat().into_bytes());
+    let line = prop_oneof![12 => line, 1 => title, 1 => wide];
+    many(line, 0..14).prop_map(|lines| lines.join(&b'\n'))
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -98,7 +103,7 @@ proptest! {
         let mut terminal = FakeTerminal::playing(steps);
         let unattended = if power_off { Unattended::PowerOff } else { Unattended::Wait };
         let options = Options { unattended, ..Options::default() };
-        let menu = Some(parse(text.as_bytes()).0).filter(|_| !text.is_empty());
+        let menu = Some(&text[..]).filter(|text| !text.is_empty());
         let outcome = run(menu, &mut terminal, &mut machine, &options);
         // A boot is the machine's last act; without one it was told to stop.
         prop_assert_eq!(outcome == Outcome::Booted, machine.log.last().is_some_and(|last| last == "boot"));

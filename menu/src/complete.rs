@@ -3,8 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::error::Failure;
 use crate::lexer::split_word;
 use crate::machine::{ItemKind, Machine};
+use crate::order::sorted;
 use crate::table::{COMMANDS, Place};
 use crate::text::visible;
 
@@ -15,8 +17,10 @@ pub enum Completion {
     Insert(Vec<u8>),
     /// Several ways to go on, for showing.
     Choices(Vec<String>),
-    /// Nothing.
+    /// Nothing goes on from here.
     Nothing,
+    /// The folder or the device could not be looked at.
+    Failed(Failure),
 }
 
 /// Completes what stands before the cursor.
@@ -44,7 +48,10 @@ pub fn complete(machine: &mut dyn Machine, before: &[u8]) -> Completion {
         );
     }
     if word.is_empty() || (word.starts_with(b"(") && !word.contains(&b')')) {
-        let devices = machine.devices().unwrap_or_default();
+        let devices = match machine.devices() {
+            Ok(devices) => devices,
+            Err(failure) => return Completion::Failed(failure),
+        };
         return choose(
             word,
             devices
@@ -62,7 +69,10 @@ pub fn complete(machine: &mut dyn Machine, before: &[u8]) -> Completion {
     let (folder, name) = word
         .split_at_checked(slash.saturating_add(1))
         .unwrap_or((word, &[]));
-    let items = machine.list(folder).unwrap_or_default();
+    let items = match machine.list(folder) {
+        Ok(items) => items,
+        Err(failure) => return Completion::Failed(failure),
+    };
     let items = items
         .into_iter()
         .filter(|item| !matches!(item.name.as_slice(), b"." | b".."));
@@ -88,11 +98,11 @@ struct Item {
 }
 
 fn choose(typed: &[u8], items: Vec<Item>) -> Completion {
-    let mut items: Vec<Item> = items
+    let items = items
         .into_iter()
         .filter(|item| item.text.starts_with(typed))
         .collect();
-    items.sort_by(|a, b| a.text.cmp(&b.text));
+    let items: Vec<Item> = sorted(items, |a: &Item, b: &Item| a.text < b.text);
     let Some((first, others)) = items.split_first() else {
         return Completion::Nothing;
     };

@@ -1,5 +1,6 @@
 //! What the parser has to say about a menu, with the place it concerns.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -79,6 +80,23 @@ pub struct Diagnostic {
     pub kind: Kind,
     /// Where.
     pub span: Span,
+}
+
+/// What is said about a menu on its page: the first thing that is not done as it is written, and how many there are.
+/// Empty where there is none.
+#[must_use]
+pub fn note(remarks: &[Diagnostic]) -> String {
+    let mut grave = remarks
+        .iter()
+        .filter(|remark| remark.severity > Severity::Note);
+    let Some(first) = grave.next() else {
+        return String::new();
+    };
+    let text = format!("Line {}: {}", first.span.start.line, first.kind);
+    match grave.count() {
+        0 => text,
+        more => format!("{text} (and {more} more)"),
+    }
 }
 
 /// A word for showing: at most 40 characters.

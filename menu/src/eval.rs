@@ -13,6 +13,7 @@ use crate::error::{Code, Failure};
 use crate::keys::{Event, Key, Keyboard};
 use crate::lexer::split_word;
 use crate::machine::{Machine, Reply};
+use crate::page::{MIN_COLUMNS, MIN_ROWS};
 use crate::run::Outcome;
 use crate::table::{self, Place};
 use crate::terminal::{Terminal, TerminalKind, print};
@@ -65,6 +66,38 @@ pub enum Access {
     Open,
 }
 
+/// Whether the terminal was asked for its size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Size {
+    /// Not yet.
+    #[default]
+    Unknown,
+    /// Yes; the answer comes as a key.
+    Asked,
+}
+
+/// When long output stops after each screenful.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pager {
+    /// Where somebody typed the command.
+    #[default]
+    Typed,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Where the commands come from that run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Origin {
+    /// The menu's lines.
+    #[default]
+    Menu,
+    /// Somebody types them and reads the answers.
+    Typed,
+}
+
 /// On or off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Switch {
@@ -91,6 +124,10 @@ pub const MAX_MENU_BYTES: usize = 16 << 20;
 /// Bytes of a kernel's command line that a PV guest can be handed (`start_info.cmd_line` holds 1024 with a NUL).
 pub const MAX_KERNEL_ARGS: usize = 1023;
 
+/// The widest and highest page that a terminal can ask for: its answer is not to be trusted with memory.
+const MAX_COLUMNS: usize = 240;
+const MAX_ROWS: usize = 100;
+
 /// What outlives an entry.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -103,7 +140,9 @@ pub struct State {
     /// The menu's colours.
     pub colors: Option<Colors>,
     /// `pager`.
-    pub pager: Switch,
+    pub pager: Pager,
+    /// Where the present command comes from.
+    pub origin: Origin,
     /// `debug`.
     pub debug: Switch,
     /// The entry that runs, from 0; `None` on the command line.
@@ -118,6 +157,8 @@ pub struct State {
     pub rows: usize,
     /// Columns of the terminal.
     pub columns: usize,
+    /// Whether it was asked for them.
+    pub size: Size,
     /// Keys that were read but not used.
     pub keyboard: Keyboard,
     /// Keys typed so far.
@@ -163,6 +204,7 @@ impl Session<'_> {
         };
         self.state.colors = menu.colors;
         self.state.running = None;
+        self.state.origin = Origin::Menu;
         self.reset();
         for command in &menu.globals {
             let runs = table::find(&command.word).filter(|info| info.place == Place::Anywhere);
@@ -181,6 +223,7 @@ impl Session<'_> {
     /// The first command that failed, or why there is nothing more to do here. `Ok` where the entry ended without
     /// having loaded anything, which is no failure (`title Other systems:` followed by `root`).
     pub fn run_entry(&mut self, entry: &Entry) -> Result<(), Exit> {
+        self.state.origin = Origin::Menu;
         self.reset();
         for command in &entry.commands {
             self.print(&visible(&command.to_line()));
@@ -207,18 +250,19 @@ impl Session<'_> {
                 line => alloc::format!(" (line {line} of the menu)"),
             };
             let word = shorten(&command.word);
+            let reason = table::why_unknown(&command.word);
             return Err(Failure::new(Code::UNKNOWN_COMMAND)
-                .because(alloc::format!(
-                    "`{word}`{place}: no such command; `help` lists them"
-                ))
+                .because(alloc::format!("`{word}`{place}: {reason}"))
                 .into());
         };
-        if matches!(info.place, Place::Setting | Place::Title) {
-            let name = info.name;
+        let what = match info.place {
+            Place::Title => "begins an entry of a menu's file",
+            Place::Setting => "only works in a menu's file, before the first title",
+            _ => "",
+        };
+        if !what.is_empty() {
             return Err(Failure::new(Code::UNKNOWN_COMMAND)
-                .because(alloc::format!(
-                    "`{name}` only works in a menu, before the first title"
-                ))
+                .because(alloc::format!("`{}` {what}", info.name))
                 .into());
         }
         (info.run)(self, command).map_err(|exit| match exit {
@@ -250,7 +294,8 @@ impl Session<'_> {
         self.print(&alloc::format!("\n{failure}\n"));
     }
 
-    /// The next key, waiting until `deadline`; `None` when that passed.
+    /// The next key, waiting until `deadline`; `None` when that passed. Answers about the terminal's size are noted and
+    /// not handed over.
     ///
     /// # Errors
     /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
@@ -264,20 +309,29 @@ impl Session<'_> {
         }
     }
 
-    /// The same, but answers of the terminal about its size come through.
+    /// The same, but answers about the size are handed over when they have been noted.
     ///
     /// # Errors
     /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
     pub fn key_or_report(&mut self, deadline: Option<Duration>) -> Result<Option<Key>, Exit> {
         match self.state.keyboard.next(self.terminal, deadline) {
             Event::Key(key) => {
-                if !matches!(key, Key::Report { .. }) {
-                    self.state.typed = self.state.typed.saturating_add(1);
+                match key {
+                    Key::Report { columns, rows } => self.resize(columns.into(), rows.into()),
+                    _ => self.state.typed = self.state.typed.saturating_add(1),
                 }
                 Ok(Some(key))
             }
             Event::Timeout => Ok(None),
             Event::Shutdown(request) => Err(Exit::Outcome(Outcome::Shutdown(request))),
+        }
+    }
+
+    fn resize(&mut self, columns: usize, rows: usize) {
+        // Smaller than any page: it was Shift-F3, which some terminals send in the same form.
+        if self.state.size == Size::Asked && columns >= MIN_COLUMNS && rows >= MIN_ROWS {
+            self.state.columns = columns.min(MAX_COLUMNS);
+            self.state.rows = rows.min(MAX_ROWS);
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct FakeMachine {
     /// What `savedefault` answers, where it is to fail.
     pub(crate) save_failure: Option<Failure>,
     pub(crate) boot_failure: Option<Failure>,
+    /// Why no folder can be listed.
+    pub(crate) list_failure: Option<Failure>,
 }
 
 impl FakeMachine {
@@ -115,6 +117,7 @@ impl Machine for FakeMachine {
     }
 
     fn list(&mut self, folder: &[u8]) -> Result<Vec<ListItem>, Failure> {
+        self.list_failure.clone().map_or(Ok(()), Err)?;
         let folder = self.full_name(folder);
         let mut names = BTreeSet::new();
         for rest in self
@@ -338,7 +341,10 @@ impl Vt100 {
     fn print(&mut self, c: char, width: usize) {
         let row = &mut self.cells[self.row];
         if width == 0 {
-            row[self.column - 1].0.push(c);
+            // At a line's beginning there is nothing that it could join.
+            if let Some(cell) = self.column.checked_sub(1).and_then(|at| row.get_mut(at)) {
+                cell.0.push(c);
+            }
             return;
         }
         for place in 0..width {
@@ -371,6 +377,12 @@ impl Vt100 {
             'm' => self.reverse = numbers.contains(&7),
             _ => std::panic!("{sequence}{last} is not a sequence to rely on"),
         }
+    }
+
+    /// In how many rows this character stands in this column.
+    pub(crate) fn column_of(&self, c: char, column: usize) -> usize {
+        let stands = |cells: &&Vec<(String, bool)>| cells[column].0 == String::from(c);
+        self.cells.iter().filter(stands).count()
     }
 
     /// The page: `[`and `]` around what is in reverse video, `_` where the cursor is.

@@ -34,6 +34,7 @@ pub mod lexer;
 pub mod line_editor;
 pub mod machine;
 pub mod number;
+mod order;
 pub mod page;
 pub mod parse;
 pub mod prompt;

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::diagnostic::{Diagnostic, Kind, Severity, shorten};
 use crate::lexer::{Lexer, Line, split_command, split_word, words};
 use crate::number;
+use crate::order::sorted;
 use crate::table::{self, Place};
 use crate::tree::{
     Colors, Command, DefaultEntry, Entry, MAX_FALLBACKS, Menu, Password, Position, Scheme, Span,
@@ -48,10 +49,8 @@ pub fn parse(text: &[u8]) -> (Menu, Vec<Diagnostic>) {
             Span { start, end: start },
         );
     }
-    parser
-        .diagnostics
-        .sort_by_key(|diagnostic| diagnostic.span.start);
-    (parser.menu, parser.diagnostics)
+    let remarks = sorted(parser.diagnostics, |a, b| a.span.start < b.span.start);
+    (parser.menu, remarks)
 }
 
 /// Reads the arguments of `password`. `None` where no password is given.

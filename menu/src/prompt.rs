@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::commands::files::columns;
 use crate::complete::{Completion, complete};
-use crate::eval::{Exit, Session};
+use crate::eval::{Exit, Origin, Session};
 use crate::line_editor::{History, LineAction, LineEditor, LineView};
 use crate::tree::Command;
 
@@ -91,6 +91,12 @@ pub fn read_line(
                     session.print(prompt);
                     view = LineView::new(width);
                 }
+                Completion::Failed(failure) => {
+                    show(session, &mut view, &editor);
+                    session.show_failure(&failure);
+                    session.print(prompt);
+                    view = LineView::new(width);
+                }
             },
         }
     }
@@ -138,6 +144,7 @@ pub fn command_line(
         if command.word.is_empty() || command.word.starts_with(b"#") {
             continue;
         }
+        session.state.origin = Origin::Typed;
         match session.run_command(&command) {
             Ok(()) | Err(Exit::Cancelled) => {}
             Err(Exit::Failure(failure)) => session.show_failure(&failure),

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::commands::password;
+use crate::diagnostic::{self, Diagnostic};
 use crate::error::Failure;
 use crate::eval::{Access, Exit, Session, State};
 use crate::line_editor::{History, LineView};
@@ -27,8 +28,6 @@ use crate::tree::{DefaultEntry, Entry, Menu};
 mod display;
 mod editing;
 
-use display::Size;
-
 /// How long "Press any key to continue..." waits. The original waited for ever, which stopped unattended guests.
 pub const FAILURE_WAIT: Duration = Duration::from_secs(10);
 
@@ -45,6 +44,9 @@ pub const PROMPT_WAIT: Duration = Duration::from_secs(60);
 
 /// Menus that may load each other (`configfile`) without a key between them, before the prompt opens.
 const MAX_LOADS: usize = 16;
+
+/// Remarks that are shown about a menu of which nothing was understood.
+const MAX_REMARKS: usize = 5;
 
 /// What is done when the default entry and its fallbacks failed and nobody pressed a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,10 +134,10 @@ pub enum Outcome {
     LookAgain,
 }
 
-/// Shows `menu` and does what it and the user say. Without a menu, or with one that has no entries, the command line
-/// opens.
+/// Shows the menu of this text and does what it and the user say. Without one, or with one that has no entries, the
+/// command line opens.
 pub fn run(
-    menu: Option<Menu>,
+    text: Option<&[u8]>,
     terminal: &mut dyn Terminal,
     machine: &mut dyn Machine,
     options: &Options,
@@ -157,25 +159,27 @@ pub fn run(
         options,
         painter: Painter::default(),
         line: None,
-        size: Size::default(),
         history: History::default(),
         loads: 0,
         note: String::new(),
     };
     let mut first = Some((options.entry.as_ref(), options.timeout));
-    let mut menu = menu;
+    let mut menu = text.map(parse);
     loop {
         let (entry, timeout) = first.take().unwrap_or_default();
         let result = match menu.take() {
-            Some(menu) if !menu.entries.is_empty() => runner.menu(menu, entry, timeout),
-            Some(menu) => runner.no_entries(&menu),
+            Some((menu, remarks)) if !menu.entries.is_empty() => {
+                runner.note = diagnostic::note(&remarks);
+                runner.menu(menu, entry, timeout)
+            }
+            Some((menu, remarks)) => runner.no_entries(&menu, &remarks),
             None => runner.prompt_alone(),
         };
         match result {
             Err(Exit::Outcome(outcome)) => return outcome,
             Err(Exit::Load(source)) if runner.loads < MAX_LOADS => {
                 runner.loads = runner.loads.saturating_add(1);
-                menu = Some(parse(&source.text).0);
+                menu = Some(parse(&source.text));
             }
             Err(Exit::Load(_)) => runner
                 .session
@@ -215,7 +219,6 @@ struct Runner<'a, 'b> {
     painter: Painter,
     /// The line that a hidden menu or a dumb terminal counts down in; `None` before it is begun.
     line: Option<LineView>,
-    size: Size,
     history: History,
     /// Menus loaded since the last key.
     loads: usize,
@@ -232,9 +235,11 @@ impl Runner<'_, '_> {
         timeout: Option<u32>,
     ) -> Result<(), Exit> {
         self.session.run_globals(&menu)?;
-        let first = entry
-            .and_then(|choice| chosen(&menu, choice))
-            .unwrap_or_else(|| self.first_choice(&menu));
+        let wanted = entry.and_then(|choice| chosen(&menu, choice));
+        if wanted.is_none() && entry.is_some() {
+            self.note = "No entry is what `--entry=` says; this is the menu's own choice".into();
+        }
+        let first = wanted.unwrap_or_else(|| self.first_choice(&menu));
         let list = List::new(
             menu.entries.len(),
             page::box_rows(self.session.state.rows),
@@ -283,9 +288,13 @@ impl Runner<'_, '_> {
     }
 
     /// A menu without entries: its settings, then the prompt.
-    fn no_entries(&mut self, menu: &Menu) -> Result<(), Exit> {
+    fn no_entries(&mut self, menu: &Menu, remarks: &[Diagnostic]) -> Result<(), Exit> {
         self.session.run_globals(menu)?;
-        self.session.print("\nThe menu has no entries\n");
+        self.session
+            .print("\nThe menu has no entries; each begins with a line `title TEXT`\n");
+        for remark in remarks.iter().take(MAX_REMARKS) {
+            self.session.print(&format!("  {remark}\n"));
+        }
         self.prompt_alone()
     }
 
@@ -448,6 +457,9 @@ fn chosen(menu: &Menu, choice: &Choice) -> Option<usize> {
     }
 }
 
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod answers_tests;
 #[cfg(test)]
 #[path = "chaos_tests.rs"]
 mod chaos_tests;

@@ -41,8 +41,7 @@ pub(super) fn run_with(
     options: &Options,
 ) -> Ran {
     let mut terminal = FakeTerminal::typing(script);
-    let menu = text.map(|text| parse(text.as_bytes()).0);
-    let outcome = run(menu, &mut terminal, machine, options);
+    let outcome = run(text.map(str::as_bytes), &mut terminal, machine, options);
     Ran {
         outcome,
         log: core::mem::take(&mut machine.log),

@@ -2,6 +2,9 @@
 //!
 //! The parser, the evaluator, `help`, TAB completion and the documentation all read it.
 
+use alloc::format;
+use alloc::string::String;
+
 use crate::commands::{self, Handler};
 
 /// Where a command may stand.
@@ -65,6 +68,45 @@ pub fn find(word: &[u8]) -> Option<&'static CommandInfo> {
         .and_then(|index| COMMANDS.get(index))
 }
 
+/// Commands of GRUB 0.97 on PCs: there is nothing here that they could act on.
+pub const OF_PCS: &[&str] = &[
+    "device",
+    "displayapm",
+    "displaymem",
+    "embed",
+    "impsprobe",
+    "install",
+    "ioprobe",
+    "setup",
+    "testvbe",
+    "vbeprobe",
+];
+
+/// Words of GRUB 2, and what does the same here.
+pub const OF_GRUB_2: &[(&str, &str)] = &[
+    ("exit", "halt"),
+    ("initrd16", "initrd"),
+    ("linux", "kernel"),
+    ("linux16", "kernel"),
+    ("menuentry", "title"),
+    ("multiboot", "kernel"),
+    ("normal", "configfile"),
+    ("search", "find"),
+    ("set", "root"),
+];
+
+/// Why there is no command called `word`, and what would work.
+#[must_use]
+pub(crate) fn why_unknown(word: &[u8]) -> String {
+    if OF_PCS.iter().any(|known| known.as_bytes() == word) {
+        return "a command for PCs; a domain has no BIOS and needs no boot sector".into();
+    }
+    match OF_GRUB_2.iter().find(|(known, _)| known.as_bytes() == word) {
+        Some((_, here)) => format!("a word of GRUB 2; here it is `{here}`, see `help {here}`"),
+        None => "no such command; `help` lists them".into(),
+    }
+}
+
 macro_rules! commands {
     ($($name:literal $place:ident $status:ident $run:path, $syntax:literal, $help:literal;)*) => {
         /// Every command, sorted by name.
@@ -118,7 +160,7 @@ commands! {
     "halt" Entry Extended commands::boot::halt, "[--no-apm]",
         "Powers the domain off. The original crashed it.";
     "help" Entry Works commands::settings::help, "[--all] [COMMAND...]",
-        "Lists the commands, or explains those named.";
+        "Lists the commands that can be typed, or with --all those of menus too, or explains those named; a beginning is enough.";
     "hiddenmenu" Setting Works commands::settings::nothing, "",
         "Counts down without showing the menu; ESC shows it.";
     "hide" Anywhere Refused commands::disk::refuse, "PARTITION",
@@ -144,7 +186,7 @@ commands! {
     "modulenounzip" Entry Works commands::boot::module_as_is, "FILE [ARGUMENT...]",
         "The same as `module`, but never unpacks.";
     "pager" Anywhere Works commands::settings::pager, "[on|off]",
-        "Stops long output after each screenful, or not.";
+        "Stops long output after each screenful, or not. Without this it stops where the command was typed.";
     "partnew" Anywhere Refused commands::disk::refuse, "PARTITION TYPE START LEN",
         "Makes a partition. This loader does not write partition tables.";
     "parttype" Anywhere Refused commands::disk::refuse, "PARTITION TYPE",
@@ -212,6 +254,13 @@ mod tests {
             assert!(core::ptr::eq(find(info.name.as_bytes()).unwrap(), info));
             assert!(info.help.ends_with('.'), "{}", info.name);
         }
+        let strange = OF_PCS.iter().chain(OF_GRUB_2.iter().map(|(word, _)| word));
+        assert!(strange.copied().all(|word| find(word.as_bytes()).is_none()));
+        assert!(
+            OF_GRUB_2
+                .iter()
+                .all(|(_, here)| find(here.as_bytes()).is_some())
+        );
         assert!(find(b"").is_none());
         assert!(find(b"Title").is_none());
     }

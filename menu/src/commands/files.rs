@@ -9,6 +9,7 @@ use crate::error::{Code, Failure};
 use crate::eval::{Exit, Session};
 use crate::lexer::{split_word, words};
 use crate::machine::{ItemKind, Search, Verify};
+use crate::order::sorted;
 use crate::text::{self, visible};
 use crate::tree::Command;
 
@@ -89,6 +90,11 @@ pub(crate) fn find(session: &mut Session<'_>, command: &Command) -> Result<(), E
             b"--set-root" => set_root = true,
             b"--label" => search = words.next().map(Search::Label),
             b"--uuid" => search = words.next().map(Search::Uuid),
+            option if option.starts_with(b"--") => {
+                return Err(Failure::new(Code::BAD_ARGUMENT)
+                    .because("the options of `find` are --set-root, --label and --uuid")
+                    .into());
+            }
             file => search = Some(Search::File(file)),
         }
     }
@@ -127,7 +133,7 @@ pub(crate) fn ls(session: &mut Session<'_>, command: &Command) -> Result<(), Exi
         if folder.last() != Some(&b'/') {
             folder.push(b'/');
         }
-        let mut names: Vec<String> = session
+        let names: Vec<String> = session
             .machine
             .list(&folder)?
             .iter()
@@ -136,8 +142,7 @@ pub(crate) fn ls(session: &mut Session<'_>, command: &Command) -> Result<(), Exi
                 ItemKind::Folder => format!("{}/", visible(&item.name)),
             })
             .collect();
-        names.sort();
-        names
+        sorted(names, |a, b| a < b)
     };
     let text = columns(&names, session.state.columns);
     session.page(&text)

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::error::{Code, Failure};
-use crate::eval::{Access, Exit, Session, Switch};
+use crate::eval::{Access, Exit, Origin, Pager, Session, Switch};
 use crate::keys::Key;
 use crate::lexer::{split_word, words};
 use crate::number;
@@ -24,25 +24,38 @@ pub(crate) fn nothing(_: &mut Session<'_>, _: &Command) -> Result<(), Exit> {
     Ok(())
 }
 
-/// A command that is accepted and changes nothing.
+/// A command that is accepted and changes nothing. Old menus are not bothered; who types it is told.
 pub(crate) fn quiet(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
-    if session.state.debug == Switch::On {
-        session.print(&format!(
-            "`{}` has no effect here\n",
-            visible(&command.word)
-        ));
+    if session.state.debug == Switch::On || session.state.origin == Origin::Typed {
+        let word = visible(&command.word);
+        session.print(&format!("`{word}` has no effect here; see `help {word}`\n"));
     }
     Ok(())
 }
 
 pub(crate) fn terminal(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
-    // `serial`, `console` and `graphics` all mean the one console there is.
-    let dumb = words(&command.args).any(|word| word == b"--dumb");
-    session.state.kind = if dumb {
-        TerminalKind::Dumb
-    } else {
-        TerminalKind::Vt100
-    };
+    let mut kind = TerminalKind::Vt100;
+    for word in words(&command.args) {
+        match word {
+            b"--dumb" => kind = TerminalKind::Dumb,
+            // These all mean the one console there is.
+            b"serial" | b"console" | b"graphics" | b"gfxterm" | b"hercules" => {}
+            _ if word.starts_with(b"--") => {}
+            _ => {
+                return Err(Failure::new(Code::BAD_ARGUMENT)
+                    .because("the terminal is the domain's console; `terminal --dumb console` does without cursor movements")
+                    .into());
+            }
+        }
+    }
+    if command.args.is_empty() {
+        session.print(match session.state.kind {
+            TerminalKind::Vt100 => "The terminal is the domain's console, taken for a vt100\n",
+            TerminalKind::Dumb => "The terminal is the domain's console, taken for a dumb one\n",
+        });
+        return Ok(());
+    }
+    session.state.kind = kind;
     Ok(())
 }
 
@@ -121,18 +134,17 @@ pub(crate) fn debug(session: &mut Session<'_>, _: &Command) -> Result<(), Exit> 
 
 pub(crate) fn pager(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
     let (word, _) = split_word(&command.args);
-    session.state.pager = match (word, session.state.pager) {
-        (b"on", _) | (b"", Switch::Off) => Switch::On,
-        (b"off", _) | (b"", Switch::On) => Switch::Off,
+    let text;
+    (session.state.pager, text) = match (word, session.state.pager) {
+        (b"on", _) | (b"", Pager::Off) => (Pager::On, " Internal pager is now on\n"),
+        (b"off", _) | (b"", Pager::On | Pager::Typed) => {
+            (Pager::Off, " Internal pager is now off\n")
+        }
         _ => {
             return Err(Failure::new(Code::BAD_ARGUMENT)
                 .because("`pager` takes `on` or `off`")
                 .into());
         }
-    };
-    let text = match session.state.pager {
-        Switch::On => " Internal pager is now on\n",
-        Switch::Off => " Internal pager is now off\n",
     };
     session.print(text);
     Ok(())
@@ -194,18 +206,28 @@ fn not_saved(session: &mut Session<'_>, failure: &Failure) -> Result<(), Exit> {
 
 pub(crate) fn help(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
     let text = match split_word(&command.args) {
-        (b"" | b"--all", b"") => help_list(session.state.columns),
+        (b"", b"") => help_list(session.state.columns, Listed::Typed),
+        (b"--all", b"") => help_list(session.state.columns, Listed::All),
         _ => help_for(&command.args, session.state.columns)?,
     };
     session.page(&text)
 }
 
-fn help_list(width: usize) -> String {
+/// Which commands `help` lists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    /// Those that can be typed.
+    Typed,
+    /// Those of menus too.
+    All,
+}
+
+fn help_list(width: usize, listed: Listed) -> String {
     let half = width.saturating_sub(2).checked_div(2).unwrap_or(0).max(20);
     let mut text = String::new();
-    let shown = COMMANDS
-        .iter()
-        .filter(|info| !matches!(info.place, Place::Title | Place::Setting));
+    let shown = COMMANDS.iter().filter(|info| {
+        listed == Listed::All || !matches!(info.place, Place::Title | Place::Setting)
+    });
     for (index, info) in shown.enumerate() {
         let mut line = format!("{} {}", info.name, info.syntax);
         if line.len() > half.saturating_sub(1) {
@@ -270,12 +292,16 @@ fn wrap(text: &str, width: usize, indent: &str) -> String {
 }
 
 impl Session<'_> {
-    /// Shows text that may be long: with `pager on`, a screenful at a time.
+    /// Shows text that may be long: a screenful at a time, where `pager` says so.
     ///
     /// # Errors
     /// [`Exit::Outcome`] where the toolstack asked the domain to stop.
     pub(crate) fn page(&mut self, text: &str) -> Result<(), Exit> {
-        if self.state.pager == Switch::Off {
+        let stops = match (self.state.pager, self.state.origin) {
+            (Pager::On, _) | (Pager::Typed, Origin::Typed) => true,
+            (Pager::Off, _) | (Pager::Typed, Origin::Menu) => false,
+        };
+        if !stops {
             self.print(text);
             return Ok(());
         }

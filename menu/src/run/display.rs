@@ -5,10 +5,10 @@ use core::time::Duration;
 
 use super::Runner;
 use crate::edit::Editor;
-use crate::eval::Exit;
+use crate::eval::{Exit, Size};
 use crate::keys::Key;
 use crate::line_editor::LineView;
-use crate::page::{self, MIN_COLUMNS, MIN_ROWS, Surroundings};
+use crate::page::{self, Surroundings};
 use crate::select::{Action, List, Select, View};
 use crate::terminal::TerminalKind;
 use crate::text::{columns, visible};
@@ -16,20 +16,11 @@ use crate::tree::Menu;
 
 const CLEAR: &[u8] = b"\x1b[0m\x1b[H\x1b[J";
 
+/// Draws the whole page again, for a terminal that was attached only now.
+pub(super) const REDRAW: Key = Key::Ctrl(b'l');
+
 /// Saves the cursor, moves it as far as it goes, asks where it is, and puts it back.
 const ASK_SIZE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
-
-/// The widest and highest page that a terminal can ask for: its answer is not to be trusted with memory.
-const MAX_COLUMNS: usize = 240;
-const MAX_ROWS: usize = 100;
-
-/// Whether the terminal was asked for its size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Size {
-    #[default]
-    Unknown,
-    Asked,
-}
 
 impl Runner<'_, '_> {
     /// Shows the list and takes keys until there is something to do.
@@ -41,19 +32,15 @@ impl Runner<'_, '_> {
             .countdown
             .map(|seconds| self.session.after(Duration::from_secs(u64::from(seconds))));
         loop {
+            let rows = page::box_rows(self.session.state.rows);
+            select.list.set_rows(rows);
             self.draw_menu(menu, select);
             // The next change of the number shown, while it is still counting.
             let tick = end.zip(select.countdown).map(|(end, seconds)| {
                 end.saturating_sub(Duration::from_secs(u64::from(seconds.saturating_sub(1))))
             });
             let action = match self.session.key_or_report(tick)? {
-                Some(Key::Report { columns, rows }) => {
-                    self.resize(columns, rows);
-                    select
-                        .list
-                        .set_rows(page::box_rows(self.session.state.rows));
-                    Action::Draw
-                }
+                Some(Key::Report { .. }) => Action::Draw,
                 Some(key) => self.menu_key(select, key),
                 None => {
                     let now = self.session.terminal.now();
@@ -71,6 +58,9 @@ impl Runner<'_, '_> {
 
     fn menu_key(&mut self, select: &mut Select, key: Key) -> Action {
         let action = select.key(key);
+        if key == REDRAW {
+            self.forget();
+        }
         if select.view == View::Shown {
             // Somebody is there: failures are theirs to see, as in the original.
             self.session.state.fallback.clear();
@@ -83,18 +73,10 @@ impl Runner<'_, '_> {
     /// Asks the terminal for its size, once, and only after a key: nobody's terminal answers later, at the login prompt
     /// of what was booted. The answer comes as a key.
     fn ask_size(&mut self) {
-        if self.size == Size::Unknown && self.session.state.kind == TerminalKind::Vt100 {
-            self.size = Size::Asked;
+        let state = &mut *self.session.state;
+        if state.size == Size::Unknown && state.kind == TerminalKind::Vt100 {
+            state.size = Size::Asked;
             self.session.terminal.write(ASK_SIZE);
-        }
-    }
-
-    fn resize(&mut self, columns: u16, rows: u16) {
-        let (columns, rows) = (usize::from(columns), usize::from(rows));
-        // Smaller than any page: it was Shift-F3, which some terminals send in the same form.
-        if self.size == Size::Asked && columns >= MIN_COLUMNS && rows >= MIN_ROWS {
-            self.session.state.columns = columns.min(MAX_COLUMNS);
-            self.session.state.rows = rows.min(MAX_ROWS);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Changing an entry before it boots: `e` and `a` in the menu.
 
+use super::display::REDRAW;
 use super::{Return, Runner, Trigger};
 use crate::edit::{self, Editor};
 use crate::eval::Exit;
@@ -18,10 +19,15 @@ impl Runner<'_, '_> {
         let mut editor = Editor::new(entry, page::box_rows(self.session.state.rows));
         self.forget();
         loop {
+            let rows = page::box_rows(self.session.state.rows);
+            editor.list.set_rows(rows);
             self.draw_editor(&editor);
-            let Some(key) = self.session.key(None)? else {
+            let Some(key) = self.session.key_or_report(None)? else {
                 continue;
             };
+            if key == REDRAW {
+                self.forget();
+            }
             match editor.key(key) {
                 edit::Action::Draw => continue,
                 edit::Action::Leave => return Ok(Return::ToMenu),
@@ -73,6 +79,7 @@ impl Runner<'_, '_> {
             .iter_mut()
             .find(|command| command.word == b"kernel")
         else {
+            self.note = "This entry has no `kernel` line to change; 'e' edits its commands".into();
             return Ok(Return::ToMenu);
         };
         let (file, args) = split_kernel(&command.args);

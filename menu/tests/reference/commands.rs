@@ -112,7 +112,11 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row("module", "module /boot/module arguments", NONE),
     row("modulenounzip", "modulenounzip /boot/module.gz", NONE),
-    row("pager", "pager on", "Waits at most a minute for a key."),
+    row(
+        "pager",
+        "pager on",
+        "Waits at most a minute, for any key; `q` or ESC leaves the rest out.",
+    ),
     row("partnew", "partnew (hd0,1) 0x83 63 1000", NO_TABLES),
     row("parttype", "parttype (hd0,1) 0x83", NO_TABLES),
     row(
@@ -140,7 +144,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "savedefault",
         "savedefault fallback",
-        "Where nothing can be saved safely the entry goes on after a warning; in GRUB it stopped. See below.",
+        "Where nothing can be saved safely the entry goes on after a warning; in GRUB it stopped. See above.",
     ),
     row("serial", "serial --unit=0 --speed=115200", "No effect."),
     row("setkey", "setkey", "No effect."),
@@ -153,7 +157,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "terminal",
         "terminal --dumb console",
-        "One terminal, whatever it is called; PV-GRUB refused `console`.",
+        "One terminal, whatever it is called; PV-GRUB refused `console`. Without arguments it says what the terminal is taken for.",
     ),
     row("terminfo", "terminfo --name=vt100", "No effect."),
     row(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use commands::ROWS;
-use menu::table::{COMMANDS, CommandInfo, Place, Status};
+use menu::table::{COMMANDS, CommandInfo, OF_GRUB_2, OF_PCS, Place, Status};
 use menu::{Code, parse};
 
 fn page() -> PathBuf {
@@ -95,6 +95,22 @@ fn the_examples_are_good_menus() {
         let (_, remarks) = parse(menu.as_bytes());
         assert!(remarks.is_empty(), "{menu}{remarks:?}");
     }
+}
+
+/// What the page says of words that are no commands here is what somebody hears who types them.
+#[test]
+fn the_words_of_other_grubs_are_on_the_page() {
+    let mut text =
+        String::from("\nCommands that GRUB 0.97 had on PCs, and of which PV-GRUB had none:");
+    for word in OF_PCS {
+        let _ = write!(text, " `{word}`");
+    }
+    text.push_str(".\n\n| GRUB 2 | here |\n| --- | --- |\n");
+    for (word, here) in OF_GRUB_2 {
+        let _ = writeln!(text, "| `{word}` | `{here}` |");
+    }
+    text.push('\n');
+    compare("other words", &text);
 }
 
 #[test]
