@@ -144,7 +144,8 @@ impl Apt {
         ]))?;
         Ok(said
             .lines()
-            .filter_map(|l| l.trim_start_matches([' ', '|']).strip_prefix("Depends: "))
+            .map(|l| l.trim_start_matches([' ', '|']))
+            .filter_map(|l| l.strip_prefix("Pre").unwrap_or(l).strip_prefix("Depends: "))
             .map(|n| n.trim_end_matches(":any").to_owned())
             .filter(|n| !n.starts_with('<'))
             .collect())

@@ -263,7 +263,7 @@ fn host_tools(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
     // Named after what it holds: machines that share the cache may lack different tools.
     cache.product(
         &format!("tools-{suite}-{}", missing.join("-")),
-        "1",
+        "2",
         |into| {
             let folder = into.join("debs");
             for package in apt.download(&apt.with_libraries(&missing)?, &folder)? {
