@@ -305,7 +305,7 @@ impl Machine for Loader<'_> {
             .taken
             .ok_or_else(|| Failure::new(Code::BAD_EXECUTABLE).because("the kernel is empty"))?;
         frames.truncate(keep);
-        let note = describe(&kernel, &self.took(begun));
+        let mut note = describe(&kernel, &self.took(begun));
         self.kernel = Some(Loaded {
             kernel,
             memory: frames,
