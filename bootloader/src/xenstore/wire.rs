@@ -204,14 +204,18 @@ impl Wire {
         let mut stage = stage;
         while !rest.is_empty() {
             let produced = self.page.load(REQ_PROD);
-            let used = produced.wrapping_sub(self.page.load(REQ_CONS));
+            let consumed = self.page.load(REQ_CONS);
+            let used = produced.wrapping_sub(consumed);
             if used > RING_BYTES {
                 return Err(Stop::Broken(format!("{used} bytes in the request ring")));
             }
             // At most 1024, so it fits a usize of either width.
             let room = (RING_BYTES - used) as usize;
             if room == 0 || self.page.load(CONNECTION) != CONNECTED {
-                self.wait(deadline, stage)?;
+                self.wait(deadline, stage, |page| {
+                    let moved = room > 0 || page.load(REQ_CONS) != consumed;
+                    moved && page.load(CONNECTION) == CONNECTED
+                })?;
                 continue;
             }
             let count = rest.len().min(room);
@@ -240,7 +244,7 @@ impl Wire {
                 return Err(Stop::Broken(format!("{available} bytes in the reply ring")));
             }
             if available == 0 {
-                self.wait(deadline, stage)?;
+                self.wait(deadline, stage, |page| page.load(RSP_PROD) != consumed)?;
                 continue;
             }
             let rest = &mut out[done..];
@@ -258,17 +262,26 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits for the daemon to do something with either ring.
-    fn wait(&self, deadline: Instant, stage: Message) -> Result<(), Stop> {
+    /// Waits for the daemon to do something with either ring. What has been `done` counts after the deadline too;
+    /// events alone do not, or a daemon that sends them without end would keep us here.
+    fn wait(
+        &self,
+        deadline: Instant,
+        stage: Message,
+        done: impl FnOnce(&SharedPage) -> bool,
+    ) -> Result<(), Stop> {
         // The daemon sleeps when a ring is full or empty.
         self.notify();
-        if self.hv.take_pending(self.port) {
+        let woken = self.hv.take_pending(self.port);
+        if woken && done(&self.page) {
             return Ok(());
         }
         if self.hv.now() >= deadline {
             return Err(late(stage));
         }
-        self.hv.poll(&[self.port], deadline);
+        if !woken {
+            self.hv.poll(&[self.port], deadline);
+        }
         Ok(())
     }
 }
