@@ -109,7 +109,9 @@ impl Iso {
                 }
                 node.pieces = core::mem::take(&mut pieces).into();
             }
-            let Some(name) = self.name(&record, &mut node)? else {
+            // Nobody can ask for one without a name.
+            let name = self.name(&record, &mut node)?;
+            let Some(name) = name.filter(|name| !name.is_empty()) else {
                 continue;
             };
             if let Some(found) = visit(&name, &node)? {
