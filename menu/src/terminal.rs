@@ -44,7 +44,8 @@ pub trait Terminal {
     fn now(&self) -> Duration;
 }
 
-/// Sends text: each newline becomes carriage return and newline.
+/// Sends text: each newline becomes carriage return and newline. Other controls are not sent: the text may hold what a
+/// menu, a disk or a server says, and that must not drive the terminal of whoever looks.
 pub fn print(terminal: &mut dyn Terminal, text: &str) {
     let mut first = true;
     for line in text.split('\n') {
@@ -52,8 +53,27 @@ pub fn print(terminal: &mut dyn Terminal, text: &str) {
             terminal.write(b"\r\n");
         }
         first = false;
-        if !line.is_empty() {
+        if line.contains(char::is_control) {
+            terminal.write(
+                line.replace('\t', " ")
+                    .replace(char::is_control, "?")
+                    .as_bytes(),
+            );
+        } else if !line.is_empty() {
             terminal.write(line.as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::print;
+    use crate::fake::FakeTerminal;
+
+    #[test]
+    fn text_does_not_drive_the_terminal() {
+        let mut terminal = FakeTerminal::default();
+        print(&mut terminal, "a\tb\n\x1b[2J\x7f\u{9b}1m\n\né");
+        assert_eq!(terminal.text(), "a b\r\n?[2J??1m\r\n\r\né");
     }
 }
