@@ -206,7 +206,7 @@ fn host_tests_32() -> Result<()> {
     cargo
         .current_dir(workspace::root())
         .args(["test", "--target", TARGET]);
-    for room in ["arch", "bootloader", "fs", "menu", "net"] {
+    for room in ["arch", "bootloader", "fs", "menu", "net", "pv-grub-fuzz"] {
         cargo.args(["--package", room]);
     }
     run(&mut cargo)

@@ -1,6 +1,6 @@
 //! The one place that knows commands: builds the image, prepares a real Xen in QEMU, boots and tests in it.
 //!
-//! `cargo xtask build | boot | test | bench | abi-check | bed`; each prints what it runs.
+//! `cargo xtask build | boot | test | bench | fuzz | abi-check | bed`; each prints what it runs.
 
 mod abi;
 mod bed;
@@ -8,6 +8,7 @@ mod bench;
 mod boot;
 mod checks;
 mod command;
+mod fuzz;
 mod guests;
 mod image;
 mod problem;
@@ -68,6 +69,8 @@ enum Action {
     },
     /// Measure the loader beside a direct boot and GRUB 2, and write docs/performance.md
     Bench(bench::Options),
+    /// Attack the readers of everything foreign with made-up input, guided by coverage
+    Fuzz(fuzz::Options),
     /// Compare our numbers and rings with Xen's own headers
     AbiCheck,
     /// Fetch and check everything that the Xen bed needs
@@ -154,6 +157,7 @@ fn act(action: Action) -> Result<ExitCode> {
             });
         }
         Action::Bench(options) => return bench::bench(&options),
+        Action::Fuzz(options) => return fuzz::fuzz(&options),
         Action::AbiCheck => abi::check_here()?,
         Action::Bed => {
             let begun = Instant::now();

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Makes the images that the targets for file systems change: sh make.sh, in this folder; needs the Debian packages
+# e2fsprogs, dosfstools, mtools and xorriso. Inputs that are kept in ../seeds mean bytes of these very images: make
+# new ones under new names.
+set -eu
+here=$PWD
+fuzz() { cargo run --quiet --package pv-grub-fuzz --bin fuzz -- "$@"; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export SOURCE_DATE_EPOCH=1700000000 E2FSPROGS_FAKE_TIME=1700000000 MTOOLS_SKIP_CHECK=1 TZ=UTC LC_ALL=C.UTF-8
+PATH=$PATH:/usr/sbin:/sbin
+
+mkdir -p tree/boot/deeper tree/many
+printf 'title x\nroot (hd0,0)\n' > tree/boot/menu.lst
+head -c 3000 /dev/zero | tr '\0' 'x' > "tree/boot/a rather long name.txt"
+printf deep > tree/boot/deeper/file
+truncate -s 300000 tree/boot/large
+for at in 0 9000 100000 299000; do
+    printf 'some bytes at %s' $at | dd of=tree/boot/large bs=1 seek=$at conv=notrunc status=none
+done
+for number in $(seq -w 1 120); do : > "tree/many/entry number 0$number"; done
+cp -r tree plain
+ln -s boot/menu.lst tree/link
+ln -s ./loop tree/loop
+ln -s ./boot/./boot/boot/boot/boot/boot/boot/boot/boot/boot/boot/grub/././././menu.lst tree/long
+find tree plain -exec touch -h -d @1700000000 {} +
+
+keep() { # IMAGE NAME
+    cd "$here"
+    fuzz pack "$work/$1" "$2.gz"
+    cd "$work"
+}
+ext() { # NAME SIZE OPTIONS…
+    name=$1 size=$2
+    shift 2
+    rm -f image
+    mke2fs -q -F -U 6f1c9f9e-0000-4000-8000-000000000001 -E hash_seed=6f1c9f9e-0000-4000-8000-000000000002 \
+        -L root -d tree "$@" image "$size" > log
+    [ "$name" = - ] || keep image "$name"
+}
+ext ext2-1k 2M -t ext2 -b 1024
+ext ext2-4k 4M -t ext2 -b 4096
+ext ext4-extents 2M -t ext4 -b 1024 -O ^has_journal,^metadata_csum
+ext - 2M -t ext4 -b 1024 -O ^has_journal,^metadata_csum,dir_index
+e2fsck -fyD image >> log 2>&1 || true
+keep image ext4-htree
+ext ext4-inline 2M -t ext4 -b 1024 -O ^has_journal,^metadata_csum,inline_data
+ext ext4-bigalloc 16M -t ext4 -b 1024 -C 16384 -O ^has_journal,^metadata_csum,bigalloc
+ext ext4-metabg 20M -t ext4 -b 1024 -O ^has_journal,^metadata_csum,^resize_inode,meta_bg,64bit,sparse_super2
+ext ext4-csum 2M -t ext4 -b 1024 -O ^has_journal
+dirty() { # NAME JOURNAL OPTIONS…: what is at the front of the image is in the journal once more
+    dirty=$1 journal=$2
+    shift 2
+    ext - 4M -b 1024 "$@"
+    blocks=$(seq -s, 1 40)
+    dd if=image of=changes bs=1024 skip=1 count=40 status=none
+    printf '%s\njw -b %s changes\njw -r 7\njc\n' "$journal" "$blocks" > script
+    debugfs -w -f script image > log 2>&1
+    keep image "$dirty"
+}
+dirty ext3-dirty jo -t ext3
+dirty ext4-dirty-v3 'jo -c -v 3' -t ext4 -O ^metadata_csum
+
+fat() { # BITS KIB
+    rm -f image
+    mkfs.fat -C -F "$1" -s 1 -i 12345678 --invariant -n LABEL image "$2" > log
+    mcopy -i image -s -Q -m plain/boot plain/many ::
+    keep image "fat$1"
+}
+fat 12 2000
+fat 16 4200
+fat 32 34000
+
+iso() { # NAME TREE OPTIONS…
+    name=$1 tree=$2
+    shift 2
+    rm -f image
+    xorriso -as mkisofs -quiet --modification-date=2023111422132000 "$@" -o image "$tree" > log 2>&1
+    keep image "$name"
+}
+iso iso-rock-ridge tree -R
+iso iso-joliet tree --norock -J

@@ -1,0 +1,36 @@
+//! The targets, by what they attack.
+
+mod boot;
+mod drivers;
+mod files;
+mod hostile;
+mod lease;
+mod menu;
+mod partitions;
+mod screen;
+mod segment;
+mod tables;
+mod transfer;
+
+use crate::Target;
+
+/// All targets: disks, network, other domains, kernels, people.
+pub(crate) const ALL: &[Target] = &[
+    partitions::TARGET,
+    files::EXT,
+    files::FAT,
+    files::ISO,
+    lease::OPTIONS,
+    lease::DHCP,
+    transfer::TFTP,
+    transfer::DOWNLOAD,
+    drivers::XENSTORE,
+    drivers::BLKFRONT,
+    drivers::NETFRONT,
+    drivers::CONSOLE,
+    boot::KERNEL,
+    boot::UNPACK,
+    menu::PARSE,
+    screen::MENU,
+    menu::WORDS,
+];
