@@ -184,6 +184,22 @@ pub fn hand_off(pinned: Pinned, renumbered: &mut dyn Iterator<Item = (Mfn, Pfn)>
     unsafe { width::enter(stack) }
 }
 
+unsafe extern "C" {
+    /// The trampoline's first byte, in the width's folder.
+    #[link_name = "trampoline_start"]
+    static START: u8;
+    /// The first byte behind it.
+    #[link_name = "trampoline_end"]
+    static END: u8;
+}
+
+/// The trampoline's code, which runs at any address.
+fn trampoline() -> &'static [u8] {
+    let (start, end) = (&raw const START, &raw const END);
+    // SAFETY: the two symbols enclose the width's code, in read-only data of this image.
+    unsafe { core::slice::from_raw_parts(start, end.addr() - start.addr()) }
+}
+
 /// Fills the boot stack page with code and parameters, and returns where the direct map shows it.
 fn write_trampoline(jump: &HandOff) -> u64 {
     let stack = jump.stack.first();
@@ -200,7 +216,7 @@ fn write_trampoline(jump: &HandOff) -> u64 {
         entry: jump.entry.0 as usize,
         stack_top: jump.stack_at.0 as usize + PAGE_BYTES,
     };
-    let code = width::trampoline();
+    let code = trampoline();
     assert!(code.len() <= DATA, "the trampoline has outgrown its place");
     // SAFETY: the frame is mapped, owned by `jump`, and not borrowed.
     unsafe { core::ptr::write_bytes(start, 0, PAGE_BYTES) };

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::hypercall::{self, TrapInfo};
 use super::platform::Platform;
 use super::single::SingleCore;
-use super::width::{self, Fault};
+use super::width;
 use crate::abi::console;
 use crate::hypervisor::{Hypervisor, Port};
 use crate::shared::SharedPage;
@@ -18,8 +18,17 @@ use crate::shared::SharedPage;
 /// Vectors with handlers: the processor's exceptions.
 pub(super) const VECTORS: usize = 20;
 
+/// Bytes from one vector's stub to the next one's.
+pub(super) const STUB_BYTES: usize = 16;
+
+unsafe extern "C" {
+    /// The first vector's stub, in the width's folder.
+    #[link_name = "trap_stubs"]
+    static STUBS: u8;
+}
+
 /// Whether the processor pushes an error code for `vector`.
-pub(super) fn has_error_code(vector: usize) -> bool {
+fn has_error_code(vector: usize) -> bool {
     matches!(vector, 8 | 10..=14 | 17)
 }
 
@@ -36,7 +45,7 @@ pub(super) fn start(page: SharedPage, port: Port) {
     }; VECTORS + 1];
     for (vector, entry) in table.iter_mut().take(VECTORS).enumerate() {
         entry.vector = vector as u8;
-        entry.address = width::stubs() + vector * width::STUB_BYTES;
+        entry.address = (&raw const STUBS).addr() + vector * STUB_BYTES;
     }
     // SAFETY: the last entry's address is 0; the stubs above take Xen's frame and never return.
     let _ = unsafe { hypercall::set_trap_table(Some(&table)) };
@@ -49,14 +58,23 @@ pub(super) fn leave() {
     let _ = hypercall::clear_callbacks();
 }
 
-/// Reports an exception. `frame` is what the stub of `vector` makes of the stack.
+/// Reports an exception. `frame` is what the stub of `vector` makes of the stack: the width's few words, the error code
+/// of those vectors that have one, then where it happened.
 pub(super) extern "C" fn report(vector: usize, frame: *const usize) -> ! {
-    // SAFETY: only the stubs call this.
-    let Fault {
-        error,
-        instruction,
-        stack,
-    } = unsafe { Fault::read(vector, frame) };
+    let word = |index: usize| {
+        // SAFETY: only the stubs call this, with the frame that Xen pushed; indices stay below its length.
+        let at = unsafe { frame.add(index) };
+        // SAFETY: as above.
+        unsafe { at.read() }
+    };
+    let (at, error) = if has_error_code(vector) {
+        (width::FRAME_HEAD + 1, word(width::FRAME_HEAD))
+    } else {
+        (width::FRAME_HEAD, 0)
+    };
+    let instruction = word(at);
+    // SAFETY: as above.
+    let stack = unsafe { width::stack_before(frame, at) };
     panic!(
         "processor exception {vector} (error {error:#x}) at {instruction:#x}, stack {stack:#x}, last fault address {:#x}",
         Platform::fault_address()

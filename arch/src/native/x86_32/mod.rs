@@ -8,8 +8,8 @@ mod trap;
 
 pub(super) use hypercall::{call, mapping_arguments};
 pub(super) use strings::{copy_downwards, copy_upwards, fill};
-pub(super) use trampoline::{enter, trampoline};
-pub(super) use trap::{Fault, KERNEL_CS, STUB_BYTES, stubs};
+pub(super) use trampoline::enter;
+pub(super) use trap::{FRAME_HEAD, KERNEL_CS, stack_before};
 
 /// Level of the top page table.
 pub(super) const TOP_LEVEL: u32 = 3;

@@ -65,20 +65,6 @@ global_asm!(
     entry = const DATA + ENTRY,
 );
 
-unsafe extern "C" {
-    #[link_name = "trampoline_start"]
-    static START: u8;
-    #[link_name = "trampoline_end"]
-    static END: u8;
-}
-
-/// The trampoline's code, which runs at any address.
-pub(in crate::native) fn trampoline() -> &'static [u8] {
-    let (start, end) = (&raw const START, &raw const END);
-    // SAFETY: the two symbols enclose the code above, in read-only data of this image.
-    unsafe { core::slice::from_raw_parts(start, end.addr() - start.addr()) }
-}
-
 /// Runs the trampoline in the page at `at`.
 ///
 /// # Safety

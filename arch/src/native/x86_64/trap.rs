@@ -2,15 +2,12 @@
 
 use core::arch::global_asm;
 
-use crate::native::trap::{VECTORS, has_error_code, report};
+use crate::native::trap::{STUB_BYTES, VECTORS, report};
 
 /// Code segment of a 64-bit guest kernel (`FLAT_KERNEL_CS`).
 pub(in crate::native) const KERNEL_CS: u16 = 0xe033;
 
-/// Bytes from one vector's stub to the next one's.
-pub(in crate::native) const STUB_BYTES: usize = 16;
-
-// One stub per vector, 16 bytes apart; the common part knows the vector from the address that `call` pushed. Xen enters
+// One stub per vector, STUB_BYTES apart; the common part knows the vector from the address that `call` pushed. Xen enters
 // with rcx and r11 below the usual frame.
 // In: rsp -> rcx, r11, [error], rip, cs, rflags, rsp, ss. Out: rdi = vector, rsi = that frame; never returns.
 global_asm!(
@@ -18,59 +15,35 @@ global_asm!(
     ".balign 16",
     "trap_stubs:",
     ".rept {vectors}",
-    "    .balign 16",
+    "    .balign {bytes}",
     "    call trap_common",
     ".endr",
     "trap_common:",
     "    pop rdi",
     "    lea rax, [rip + trap_stubs]",
     "    sub rdi, rax",
-    "    shr rdi, 4",
+    "    shr rdi, {shift}",
     "    mov rsi, rsp",
     "    and rsp, -16",
     "    cld",
     "    call {report}",
     "    ud2",
+    bytes = const STUB_BYTES,
     vectors = const VECTORS,
+    shift = const STUB_BYTES.ilog2(),
     report = sym report,
 );
 
-unsafe extern "C" {
-    #[link_name = "trap_stubs"]
-    static STUBS: u8;
-}
+/// Words of the frame below the error code, or below the instruction's address where there is none.
+pub(in crate::native) const FRAME_HEAD: usize = 2;
 
-/// Where the first stub is.
-pub(in crate::native) fn stubs() -> usize {
-    (&raw const STUBS).addr()
-}
-
-/// What Xen tells of an exception.
-pub(in crate::native) struct Fault {
-    pub(in crate::native) error: usize,
-    pub(in crate::native) instruction: usize,
-    pub(in crate::native) stack: usize,
-}
-
-impl Fault {
-    /// # Safety
-    /// `frame` must be what the stub of `vector` passes.
-    pub(in crate::native) unsafe fn read(vector: usize, frame: *const usize) -> Self {
-        let word = |index: usize| {
-            // SAFETY: the stub passes the frame that Xen pushed; indices stay below its length (5 words after `first`).
-            let at = unsafe { frame.add(index) };
-            // SAFETY: as above.
-            unsafe { at.read() }
-        };
-        let (first, error) = if has_error_code(vector) {
-            (3, word(2))
-        } else {
-            (2, 0)
-        };
-        Self {
-            error,
-            instruction: word(first),
-            stack: word(first + 3),
-        }
-    }
+/// Where the stack pointer was, given `frame` and the index of the instruction's address in it: Xen always pushes it.
+///
+/// # Safety
+/// `frame` must be what a stub passes.
+pub(in crate::native) unsafe fn stack_before(frame: *const usize, instruction: usize) -> usize {
+    // SAFETY: the frame holds instruction, code segment, flags, stack pointer, stack segment, one after another.
+    let place = unsafe { frame.add(instruction + 3) };
+    // SAFETY: as above.
+    unsafe { place.read() }
 }
