@@ -1,11 +1,12 @@
-//! Block requests and responses (`io/blkif.h`), encoded and decoded as data for either width of guest.
+//! Block requests and responses (`io/blkif.h`), encoded and decoded as data.
 //!
-//! The two layouts differ because a 64-bit field is aligned to 8 bytes in `x86_64` and to 4 in i686; a back end
-//! learns which one is used from the front end's `protocol` key. Sectors are always 512 bytes.
+//! There are two layouts, because a 64-bit field is aligned to 8 bytes in `x86_64` and to 4 in i686, and a back end
+//! learns from the front end's [`PROTOCOL`] key which one is used. It need not be the guest's own: the loader speaks
+//! that of `x86_64` in either width. Sectors are always 512 bytes.
 
 use alloc::vec::Vec;
 
-use super::{Width, ring};
+use super::ring;
 
 /// Bytes of a sector in every field of this protocol, whatever the device's own sector size.
 pub const SECTOR_BYTES: u64 = 512;
@@ -17,8 +18,32 @@ pub const MAX_INDIRECT_PAGES: usize = 8;
 pub const SEGMENTS_PER_INDIRECT_PAGE: usize = 512;
 /// Bytes of a segment.
 pub const SEGMENT_BYTES: usize = 8;
-/// Most bytes of a request's encoding in either width.
-pub const MAX_ENTRY_BYTES: usize = 112;
+/// Value of the front end's `protocol` key.
+pub const PROTOCOL: &str = "x86_64-abi";
+/// Bytes of a ring entry: the larger of request and response.
+pub const ENTRY_BYTES: usize = 112;
+/// Bytes of a response.
+pub const RESPONSE_BYTES: usize = 16;
+
+/// Offset of `id` in a request of either kind.
+pub const ID: usize = 8;
+/// Offset of `sector_number` in a request of either kind.
+pub const SECTOR: usize = 16;
+/// Offset of the first segment in a direct request.
+pub const SEGMENTS: usize = 24;
+/// Offset of `handle` in an indirect request.
+pub const INDIRECT_HANDLE: usize = 24;
+/// Offset of the grant references in an indirect request.
+pub const INDIRECT_GRANTS: usize = 28;
+/// Offset of `operation` in a response.
+pub const RESPONSE_OPERATION: usize = 8;
+/// Offset of `status` in a response.
+pub const RESPONSE_STATUS: usize = 10;
+
+const _: () = assert!(SEGMENTS + MAX_SEGMENTS * SEGMENT_BYTES == ENTRY_BYTES);
+const _: () = assert!(INDIRECT_GRANTS + MAX_INDIRECT_PAGES * 4 <= ENTRY_BYTES);
+const _: () = assert!(ring::entry_count(ENTRY_BYTES) == 32);
+const _: () = assert!(SEGMENTS_PER_INDIRECT_PAGE * SEGMENT_BYTES == crate::addr::PAGE_BYTES);
 
 /// Bit of the back end's `info` key: a CD-ROM.
 pub const INFO_CDROM: u64 = 1;
@@ -126,135 +151,50 @@ pub struct Response {
     pub status: Status,
 }
 
-/// Where the fields are for one width of guest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Layout {
-    /// Value of the front end's `protocol` key.
-    pub protocol: &'static str,
-    /// Bytes of a ring entry: the larger of request and response.
-    pub entry_bytes: usize,
-    /// Offset of `id` in a direct request.
-    pub id: usize,
-    /// Offset of `sector_number` in a direct request.
-    pub sector: usize,
-    /// Offset of the first segment in a direct request.
-    pub segments: usize,
-    /// Offset of `id` in an indirect request.
-    pub indirect_id: usize,
-    /// Offset of `sector_number` in an indirect request.
-    pub indirect_sector: usize,
-    /// Offset of `handle` in an indirect request.
-    pub indirect_handle: usize,
-    /// Offset of the grant references in an indirect request.
-    pub indirect_grants: usize,
-    /// Offset of `operation` in a response.
-    pub response_operation: usize,
-    /// Offset of `status` in a response.
-    pub response_status: usize,
-    /// Bytes of a response.
-    pub response_bytes: usize,
-}
-
-/// The layout that a 32-bit guest uses.
-pub const LAYOUT_32: Layout = Layout {
-    protocol: "x86_32-abi",
-    entry_bytes: 108,
-    id: 4,
-    sector: 12,
-    segments: 20,
-    indirect_id: 4,
-    indirect_sector: 12,
-    indirect_handle: 20,
-    indirect_grants: 24,
-    response_operation: 8,
-    response_status: 10,
-    response_bytes: 12,
-};
-
-/// The layout that a 64-bit guest uses.
-pub const LAYOUT_64: Layout = Layout {
-    protocol: "x86_64-abi",
-    entry_bytes: 112,
-    id: 8,
-    sector: 16,
-    segments: 24,
-    indirect_id: 8,
-    indirect_sector: 16,
-    indirect_handle: 24,
-    indirect_grants: 28,
-    response_operation: 8,
-    response_status: 10,
-    response_bytes: 16,
-};
-
-const _: () = assert!(LAYOUT_64.segments + MAX_SEGMENTS * SEGMENT_BYTES == LAYOUT_64.entry_bytes);
-const _: () = assert!(LAYOUT_32.segments + MAX_SEGMENTS * SEGMENT_BYTES == LAYOUT_32.entry_bytes);
-const _: () = assert!(ring::entry_count(LAYOUT_64.entry_bytes) == 32);
-const _: () = assert!(ring::entry_count(LAYOUT_32.entry_bytes) == 32);
-const _: () = assert!(SEGMENTS_PER_INDIRECT_PAGE * SEGMENT_BYTES == crate::addr::PAGE_BYTES);
-
-impl Layout {
-    /// The layout for guests of `width`.
-    #[must_use]
-    pub const fn of(width: Width) -> Self {
-        match width {
-            Width::Bits32 => LAYOUT_32,
-            Width::Bits64 => LAYOUT_64,
-        }
-    }
-
-    /// Encodes `request`; the first [`Layout::entry_bytes`] of the result are the ring entry.
+impl Request {
+    /// The request as a ring entry.
     ///
     /// Segments or pages beyond the protocol's limits are left out and not counted.
     #[must_use]
-    pub fn encode(&self, request: &Request) -> [u8; MAX_ENTRY_BYTES] {
-        let mut bytes = [0; MAX_ENTRY_BYTES];
-        match &request.segments {
+    pub fn encode(&self) -> [u8; ENTRY_BYTES] {
+        let mut bytes = [0; ENTRY_BYTES];
+        put(&mut bytes, ID, &self.id.to_le_bytes());
+        put(&mut bytes, SECTOR, &self.sector.to_le_bytes());
+        match &self.segments {
             Segments::Direct(segments) => {
                 let count = segments.len().min(MAX_SEGMENTS);
+                bytes[0] = self.operation.0;
                 // At most MAX_SEGMENTS, which is 11.
-                bytes[0] = request.operation.0;
                 bytes[1] = u8::try_from(count).unwrap_or(0);
-                put(&mut bytes, 2, &request.handle.to_le_bytes());
-                put(&mut bytes, self.id, &request.id.to_le_bytes());
-                put(&mut bytes, self.sector, &request.sector.to_le_bytes());
+                put(&mut bytes, 2, &self.handle.to_le_bytes());
                 for (index, segment) in segments.iter().take(count).enumerate() {
-                    let at = self.segments + index * SEGMENT_BYTES;
-                    put(&mut bytes, at, &segment.encode());
+                    put(
+                        &mut bytes,
+                        SEGMENTS + index * SEGMENT_BYTES,
+                        &segment.encode(),
+                    );
                 }
             }
             Segments::Indirect { count, pages } => {
                 bytes[0] = Operation::INDIRECT.0;
-                bytes[1] = request.operation.0;
+                bytes[1] = self.operation.0;
                 put(&mut bytes, 2, &count.to_le_bytes());
-                put(&mut bytes, self.indirect_id, &request.id.to_le_bytes());
-                put(
-                    &mut bytes,
-                    self.indirect_sector,
-                    &request.sector.to_le_bytes(),
-                );
-                put(
-                    &mut bytes,
-                    self.indirect_handle,
-                    &request.handle.to_le_bytes(),
-                );
+                put(&mut bytes, INDIRECT_HANDLE, &self.handle.to_le_bytes());
                 for (index, page) in pages.iter().take(MAX_INDIRECT_PAGES).enumerate() {
-                    put(
-                        &mut bytes,
-                        self.indirect_grants + index * 4,
-                        &page.to_le_bytes(),
-                    );
+                    put(&mut bytes, INDIRECT_GRANTS + index * 4, &page.to_le_bytes());
                 }
             }
         }
         bytes
     }
 
-    /// Decodes a ring entry: the back end's half. `None` for an operation other than read, write, flush or an
-    /// indirect read or write, or for too many segments.
+    /// Reads a ring entry: the back end's half. `None` for an operation other than read, write, flush or an indirect
+    /// read or write, or for too many segments.
     #[must_use]
-    pub fn decode(&self, bytes: &[u8; MAX_ENTRY_BYTES]) -> Option<Request> {
+    pub fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
         let operation = Operation(bytes[0]);
+        let id = u64::from_le_bytes(get(bytes, ID));
+        let sector = u64::from_le_bytes(get(bytes, SECTOR));
         match operation {
             Operation::READ | Operation::WRITE | Operation::FLUSH => {
                 let count = usize::from(bytes[1]);
@@ -262,13 +202,13 @@ impl Layout {
                     return None;
                 }
                 let segments = (0..count)
-                    .map(|index| Segment::decode(get(bytes, self.segments + index * SEGMENT_BYTES)))
+                    .map(|index| Segment::decode(get(bytes, SEGMENTS + index * SEGMENT_BYTES)))
                     .collect();
-                Some(Request {
+                Some(Self {
                     operation,
                     handle: u16::from_le_bytes(get(bytes, 2)),
-                    id: u64::from_le_bytes(get(bytes, self.id)),
-                    sector: u64::from_le_bytes(get(bytes, self.sector)),
+                    id,
+                    sector,
                     segments: Segments::Direct(segments),
                 })
             }
@@ -282,52 +222,50 @@ impl Layout {
                     return None;
                 }
                 let pages = (0..needed)
-                    .map(|index| u32::from_le_bytes(get(bytes, self.indirect_grants + index * 4)))
+                    .map(|index| u32::from_le_bytes(get(bytes, INDIRECT_GRANTS + index * 4)))
                     .collect();
-                Some(Request {
+                Some(Self {
                     operation,
-                    handle: u16::from_le_bytes(get(bytes, self.indirect_handle)),
-                    id: u64::from_le_bytes(get(bytes, self.indirect_id)),
-                    sector: u64::from_le_bytes(get(bytes, self.indirect_sector)),
+                    handle: u16::from_le_bytes(get(bytes, INDIRECT_HANDLE)),
+                    id,
+                    sector,
                     segments: Segments::Indirect { count, pages },
                 })
             }
             _ => None,
         }
     }
+}
 
-    /// Encodes `response`: the back end's half. The first [`Layout::response_bytes`] of the result are meant.
+impl Response {
+    /// The response as it stands in the ring: the back end's half.
     #[must_use]
-    pub fn encode_response(&self, response: &Response) -> [u8; MAX_ENTRY_BYTES] {
-        let mut bytes = [0; MAX_ENTRY_BYTES];
-        put(&mut bytes, 0, &response.id.to_le_bytes());
-        bytes[self.response_operation] = response.operation.0;
-        put(
-            &mut bytes,
-            self.response_status,
-            &response.status.0.to_le_bytes(),
-        );
+    pub fn encode(&self) -> [u8; RESPONSE_BYTES] {
+        let mut bytes = [0; RESPONSE_BYTES];
+        put(&mut bytes, 0, &self.id.to_le_bytes());
+        bytes[RESPONSE_OPERATION] = self.operation.0;
+        put(&mut bytes, RESPONSE_STATUS, &self.status.0.to_le_bytes());
         bytes
     }
 
-    /// Decodes a response. Nothing is checked.
+    /// Reads a response. Nothing is checked.
     #[must_use]
-    pub fn decode_response(&self, bytes: &[u8; MAX_ENTRY_BYTES]) -> Response {
-        Response {
+    pub fn decode(bytes: &[u8; RESPONSE_BYTES]) -> Self {
+        Self {
             id: u64::from_le_bytes(get(bytes, 0)),
-            operation: Operation(bytes[self.response_operation]),
-            status: Status(i16::from_le_bytes(get(bytes, self.response_status))),
+            operation: Operation(bytes[RESPONSE_OPERATION]),
+            status: Status(i16::from_le_bytes(get(bytes, RESPONSE_STATUS))),
         }
     }
 }
 
-/// Copies a field into an entry. Every caller's offset comes from a [`Layout`], which the assertions above bound.
-fn put(bytes: &mut [u8; MAX_ENTRY_BYTES], at: usize, field: &[u8]) {
+/// Copies a field into an entry. Every caller's offset is one of the constants above, with assertions that bound it.
+fn put<const LEN: usize>(bytes: &mut [u8; LEN], at: usize, field: &[u8]) {
     bytes[at..at + field.len()].copy_from_slice(field);
 }
 
 /// Copies a field out of an entry; offsets as in [`put`].
-fn get<const N: usize>(bytes: &[u8; MAX_ENTRY_BYTES], at: usize) -> [u8; N] {
+fn get<const LEN: usize, const N: usize>(bytes: &[u8; LEN], at: usize) -> [u8; N] {
     let mut field = [0; N];
     field.copy_from_slice(&bytes[at..at + N]);
     field

@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use super::world::{Peer, World};
 use super::{GUEST, HOME};
-use crate::abi::blkif::{INFO_CDROM, INFO_READ_ONLY, LAYOUT_32, LAYOUT_64, Layout, Operation};
+use crate::abi::blkif::{ENTRY_BYTES, INFO_CDROM, INFO_READ_ONLY, Operation, PROTOCOL};
 use crate::abi::xenbus::State;
 use crate::hypervisor::{Access, DomId, Instant};
 use crate::ring::BackRing;
@@ -214,7 +214,6 @@ struct Connection {
     ring: BackRing,
     ring_grant: u32,
     port: u32,
-    layout: Layout,
 }
 
 pub(super) struct Blkback {
@@ -408,14 +407,11 @@ impl Blkback {
             return;
         };
         let protocol = world.text(&format!("{}/protocol", self.frontend));
-        let layout = [LAYOUT_32, LAYOUT_64]
-            .into_iter()
-            .find(|layout| Some(layout.protocol) == protocol.as_deref());
-        let Some(layout) = layout else {
+        if protocol.as_deref() != Some(PROTOCOL) {
             let text = format!("disk {} has protocol {protocol:?}", self.disk.id);
             world.memory.misuse.push(text);
             return;
-        };
+        }
         if !world.bind(port, BACKEND, Peer::Disk(self.place)) {
             return;
         }
@@ -423,10 +419,9 @@ impl Blkback {
             return;
         };
         self.connection = Some(Connection {
-            ring: BackRing::attach(page, layout.entry_bytes),
+            ring: BackRing::attach(page, ENTRY_BYTES),
             ring_grant,
             port,
-            layout,
         });
         for (key, value) in [
             ("sectors", self.disk.sectors),

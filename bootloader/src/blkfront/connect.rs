@@ -5,7 +5,9 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use arch::abi::blkif::{INFO_CDROM, INFO_READ_ONLY, INFO_REMOVABLE, Layout, SECTOR_BYTES};
+use arch::abi::blkif::{
+    ENTRY_BYTES, INFO_CDROM, INFO_READ_ONLY, INFO_REMOVABLE, PROTOCOL, SECTOR_BYTES,
+};
 use arch::ring::FrontRing;
 use arch::{Errno, Hypervisor, Port};
 use fs::{BlockError, Geometry};
@@ -60,7 +62,6 @@ pub enum Medium {
 pub(super) struct Link {
     pub(super) hv: Rc<dyn Hypervisor>,
     pub(super) device: Device,
-    pub(super) layout: Layout,
     pub(super) ring: FrontRing,
     pub(super) ring_grant: arch::GrantRef,
     pub(super) port: Port,
@@ -96,7 +97,6 @@ impl Link {
         let hv = device.store().hypervisor().clone();
         recover(&device, name)?;
         await_back_end(&device, name)?;
-        let layout = Layout::of(settings.width);
         let granted = Granted::new(&*hv, device.backend_domain())
             .map_err(|error| unmade(name, "the ring's page", error))?;
         let port = match hv.open(device.backend_domain()) {
@@ -113,15 +113,14 @@ impl Link {
             }
         };
         let Granted { page, grant } = granted;
-        let ring = FrontRing::new(page, layout.entry_bytes, settings.ring_start);
-        let described = introduce(&device, &layout, grant, port)
+        let ring = FrontRing::new(page, ENTRY_BYTES, settings.ring_start);
+        let described = introduce(&device, grant, port)
             .map_err(|error| absent(name, &error))
             .and_then(|()| describe(&device, name));
         match described {
             Ok((geometry, traits)) => Ok(Self {
                 hv,
                 device,
-                layout,
                 ring,
                 ring_grant: grant,
                 port,
@@ -199,15 +198,11 @@ fn await_back_end(device: &Device, name: &str) -> Result<(), BlockError> {
 }
 
 /// Tells the back end of ring and event channel, and waits until it is connected.
-fn introduce(
-    device: &Device,
-    layout: &Layout,
-    grant: arch::GrantRef,
-    port: Port,
-) -> Result<(), XenbusError> {
+fn introduce(device: &Device, grant: arch::GrantRef, port: Port) -> Result<(), XenbusError> {
     // No `feature-persistent`: the back end would keep pages mapped for as long as it likes.
-    // The toolstack writes `protocol` for kernels that do not know the key; it is theirs to keep.
-    device.borrow_key("protocol", layout.protocol)?;
+    // The toolstack writes `protocol` for kernels that do not know the key; what it says, or that it says nothing, is
+    // put back for them.
+    device.borrow_key("protocol", PROTOCOL)?;
     device.write_keys(&[
         ("ring-ref", grant.0.to_string()),
         ("event-channel", port.0.to_string()),

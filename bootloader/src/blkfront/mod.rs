@@ -20,7 +20,6 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::time::Duration;
 
-use arch::abi::Width;
 use fs::{BlockDevice, BlockError, Geometry};
 
 pub use connect::{ConnectFailure, Flushes, Medium, Traits, Writes};
@@ -35,8 +34,6 @@ use queue::Queue;
 /// How a disk is driven. The default is right for a boot; tests choose otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The layout of requests; the back end is told which.
-    pub width: Width,
     /// First index of the ring.
     pub ring_start: u32,
     /// How long the back end may leave all requests unanswered before the disk is given up.
@@ -46,7 +43,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            width: Width::NATIVE,
             ring_start: 0,
             answer_patience: Duration::from_secs(30),
         }

@@ -14,8 +14,8 @@ use core::ops::Range;
 use core::time::Duration;
 
 use arch::abi::blkif::{
-    Layout, MAX_ENTRY_BYTES, MAX_SEGMENTS, Operation, Request, Response, SECTOR_BYTES,
-    SEGMENT_BYTES, Segments, Status,
+    MAX_SEGMENTS, Operation, RESPONSE_BYTES, Request, Response, SECTOR_BYTES, SEGMENT_BYTES,
+    Segments, Status,
 };
 use arch::addr::PAGE_BYTES;
 use arch::ring::{Armed, FrontRing, Notify};
@@ -60,7 +60,6 @@ pub(super) struct Queue {
     pub(super) hv: Rc<dyn Hypervisor>,
     backend: DomId,
     handle: u16,
-    layout: Layout,
     port: Port,
     ring: FrontRing,
     ring_grant: arch::GrantRef,
@@ -89,7 +88,6 @@ impl Queue {
             backend: link.device.backend_domain(),
             // The field has 16 bits; of a larger number the low ones are sent, as Linux does.
             handle: (link.device.id() & 0xFFFF) as u16,
-            layout: link.layout,
             port: link.port,
             ring: link.ring,
             ring_grant: link.ring_grant,
@@ -430,10 +428,9 @@ impl Queue {
             id,
             retried,
         });
-        let entry = self.layout.encode(&request);
         // Whoever calls has seen a free entry; a full ring would only mean that the request is not sent, and time
         // out.
-        let _ = self.ring.put(&entry[..self.layout.entry_bytes]);
+        let _ = self.ring.put(&request.encode());
         if self.flying == 0 {
             self.last_progress = self.hv.now();
         }
@@ -453,15 +450,14 @@ impl Queue {
     /// Takes every response there is.
     pub(super) fn harvest(&mut self) -> Result<(), BlockError> {
         let mut again: VecDeque<(usize, Extent)> = VecDeque::new();
-        let mut entry = [0; MAX_ENTRY_BYTES];
+        let mut entry = [0; RESPONSE_BYTES];
         loop {
-            let bytes = &mut entry[..self.layout.response_bytes];
-            match self.ring.take(bytes) {
+            match self.ring.take(&mut entry) {
                 Ok(None) => break,
                 Ok(Some(())) => {}
                 Err(overrun) => return Err(self.violation(&format!("{overrun}"))),
             }
-            let response = self.layout.decode_response(&entry);
+            let response = Response::decode(&entry);
             self.last_progress = self.hv.now();
             if let Some(retry) = self.accept(response)? {
                 again.push_back(retry);

@@ -1,6 +1,6 @@
 //! Every number of `arch::abi` beside the C expression for it.
 
-use arch::abi::blkif::{self, LAYOUT_32, LAYOUT_64};
+use arch::abi::blkif;
 use arch::abi::start_info::flags;
 use arch::abi::{Width, console, grant, ring, shared_info, start_info, xenbus, xs_wire};
 
@@ -13,7 +13,11 @@ pub(super) const HEADERS: &str = r"
 #include <xen/grant_table.h>
 #include <xen/event_channel.h>
 #include <xen/io/ring.h>
+// As a back end sees requests of the protocol for x86_64, whatever its own width.
+typedef uint64_t wide_aligned __attribute__((aligned(8)));
+#define uint64_t wide_aligned
 #include <xen/io/blkif.h>
+#undef uint64_t
 #include <xen/io/console.h>
 #include <xen/io/xenbus.h>
 #include <xen/io/xs_wire.h>
@@ -109,11 +113,10 @@ fn rings(table: &mut Table) {
         ring::RSP_EVENT,
     );
     table.same("ring.entries", "FIELD(blkif_sring, ring)", ring::ENTRIES);
-    table.each(
+    table.same(
         "ring.blkif_entries",
         "__RD32(RING(blkif))",
-        ring::entry_count(LAYOUT_64.entry_bytes),
-        ring::entry_count(LAYOUT_32.entry_bytes),
+        ring::entry_count(blkif::ENTRY_BYTES),
     );
     table.same(
         "console.in",
@@ -158,71 +161,56 @@ fn rings(table: &mut Table) {
 }
 
 fn block(table: &mut Table) {
-    let (wide, narrow) = (LAYOUT_64, LAYOUT_32);
-    for (name, c, ours64, ours32) in [
+    for (name, c, ours) in [
         (
             "entry",
             "sizeof(union blkif_sring_entry)",
-            wide.entry_bytes,
-            narrow.entry_bytes,
+            blkif::ENTRY_BYTES,
         ),
-        ("id", "FIELD(blkif_request, id)", wide.id, narrow.id),
+        ("id", "FIELD(blkif_request, id)", blkif::ID),
         (
             "sector",
             "FIELD(blkif_request, sector_number)",
-            wide.sector,
-            narrow.sector,
+            blkif::SECTOR,
         ),
-        (
-            "segments",
-            "FIELD(blkif_request, seg)",
-            wide.segments,
-            narrow.segments,
-        ),
+        ("segments", "FIELD(blkif_request, seg)", blkif::SEGMENTS),
         (
             "indirect_id",
             "FIELD(blkif_request_indirect, id)",
-            wide.indirect_id,
-            narrow.indirect_id,
+            blkif::ID,
         ),
         (
             "indirect_sector",
             "FIELD(blkif_request_indirect, sector_number)",
-            wide.indirect_sector,
-            narrow.indirect_sector,
+            blkif::SECTOR,
         ),
         (
             "indirect_handle",
             "FIELD(blkif_request_indirect, handle)",
-            wide.indirect_handle,
-            narrow.indirect_handle,
+            blkif::INDIRECT_HANDLE,
         ),
         (
             "indirect_grants",
             "FIELD(blkif_request_indirect, indirect_grefs)",
-            wide.indirect_grants,
-            narrow.indirect_grants,
+            blkif::INDIRECT_GRANTS,
         ),
         (
             "response_operation",
             "FIELD(blkif_response, operation)",
-            wide.response_operation,
-            narrow.response_operation,
+            blkif::RESPONSE_OPERATION,
         ),
         (
             "response_status",
             "FIELD(blkif_response, status)",
-            wide.response_status,
-            narrow.response_status,
+            blkif::RESPONSE_STATUS,
         ),
         (
             "response",
             "sizeof(struct blkif_response)",
-            wide.response_bytes,
-            narrow.response_bytes,
+            blkif::RESPONSE_BYTES,
         ),
     ] {
-        table.each(&format!("blkif.{name}"), c, ours64, ours32);
+        table.same(&format!("blkif.{name}"), c, ours);
     }
     table.same("blkif.count", "FIELD(blkif_request, nr_segments)", 1_u8);
     table.same("blkif.handle", "FIELD(blkif_request, handle)", 2_u8);
@@ -283,15 +271,10 @@ fn block(table: &mut Table) {
     table.same("blkif.cdrom", "VDISK_CDROM", blkif::INFO_CDROM);
     table.same("blkif.removable", "VDISK_REMOVABLE", blkif::INFO_REMOVABLE);
     table.same("blkif.read_only", "VDISK_READONLY", blkif::INFO_READ_ONLY);
-    for (at, (wide, narrow)) in wide
-        .protocol
-        .bytes()
-        .zip(narrow.protocol.bytes())
-        .enumerate()
-    {
+    for (at, byte) in blkif::PROTOCOL.bytes().enumerate() {
         // The compiler folds an index into a string constant.
-        let c = format!("XEN_IO_PROTO_ABI_NATIVE[{at}]");
-        table.each(&format!("blkif.protocol_{at}"), &c, wide, narrow);
+        let c = format!("XEN_IO_PROTO_ABI_X86_64[{at}]");
+        table.same(&format!("blkif.protocol_{at}"), &c, byte);
     }
 }
 

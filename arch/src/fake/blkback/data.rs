@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{BACKEND, Blkback, Connection, DiskFault};
 use crate::abi::blkif::{
-    INFO_READ_ONLY, MAX_ENTRY_BYTES, Operation, Request, Response, SECTOR_BYTES, SEGMENT_BYTES,
+    ENTRY_BYTES, INFO_READ_ONLY, Operation, Request, Response, SECTOR_BYTES, SEGMENT_BYTES,
     Segment, Segments, Status,
 };
 use crate::abi::ring::{ENTRIES, RSP_PROD};
@@ -112,9 +112,8 @@ impl Blkback {
 
     fn take_all(&mut self, connection: &mut Connection, world: &mut World) {
         loop {
-            let mut entry = [0; MAX_ENTRY_BYTES];
-            let bytes = &mut entry[..connection.layout.entry_bytes];
-            match connection.ring.take(bytes) {
+            let mut entry = [0; ENTRY_BYTES];
+            match connection.ring.take(&mut entry) {
                 Ok(Some(())) => {}
                 Ok(None) => match connection.ring.arm() {
                     Armed::Idle => return,
@@ -126,7 +125,7 @@ impl Blkback {
                 }
             }
             self.work.taken += 1;
-            let Some(request) = connection.layout.decode(&entry) else {
+            let Some(request) = Request::decode(&entry) else {
                 world
                     .memory
                     .misuse
@@ -250,12 +249,11 @@ impl Blkback {
             operation: self.answered(job.request.operation),
             status: job.status,
         };
-        let entry = connection.layout.encode_response(&response);
-        let entry = &entry[..connection.layout.response_bytes];
-        let mut put = connection.ring.put(entry).is_ok();
+        let entry = response.encode();
+        let mut put = connection.ring.put(&entry).is_ok();
         if self.has(&DiskFault::AnswersTwice) {
             // Takes the place of the answer to another request, if there is one.
-            put |= connection.ring.put(entry).is_ok();
+            put |= connection.ring.put(&entry).is_ok();
         }
         put
     }
