@@ -25,9 +25,9 @@ const SAMPLE_DONE: &str = "GUEST: user space reached";
 /// Options of `boot`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The width of guest; a 32-bit one runs under xen-shim
-    #[arg(long, value_enum, default_value = "x86_64")]
-    arch: Target,
+    /// The width of guest; a 32-bit one runs under xen-shim [default: XEN_TARGET_ARCH, else x86_64]
+    #[arg(long, value_enum)]
+    arch: Option<Target>,
     /// Boot this disk image instead of a sample disk; the guest may write to it
     #[arg(long, value_name = "IMG")]
     disk: Option<PathBuf>,
@@ -117,11 +117,15 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
     if let Some(disk) = &options.disk {
         check_raw(disk)?;
     }
+    let arch = match options.arch {
+        Some(arch) => arch,
+        None => Target::from_environment()?,
+    };
     let mut clock = Clock::new();
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
         None => {
-            let image = image::build(options.arch)?;
+            let image = image::build(arch)?;
             clock.lap("image built");
             image.gzip
         }
@@ -132,7 +136,7 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
     let disk = match &options.disk {
         Some(path) => DiskImage::new(path),
         None => {
-            let disk = match options.arch {
+            let disk = match arch {
                 Target::X86_64 => media::make(
                     &bed,
                     &folder,
@@ -157,7 +161,7 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
     let dom0 = Arc::new(dom0s.into_iter().next().context(|| "dom0 has no agent")?);
 
     let deadline = Instant::now() + Duration::from_secs(options.limit);
-    let config = configure(options, &kernel, &disk, &machine, &dom0)?;
+    let config = configure(options, arch, &kernel, &disk, &machine, &dom0)?;
     let raw = if options.interactive {
         Some(Raw::enter()?)
     } else {
@@ -178,7 +182,7 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
         println!("\n--- left");
         return Ok(ExitCode::SUCCESS);
     }
-    let default = match (&options.disk, options.arch) {
+    let default = match (&options.disk, arch) {
         (Some(_), _) => "login:",
         (None, Target::X86_64) => SAMPLE_DONE,
         (None, Target::X86_32) => wide32::GRUB_SAYS,
@@ -195,6 +199,7 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
 /// The guest's configuration, its files put where dom0 sees them.
 fn configure(
     options: &Options,
+    arch: Target,
     kernel: &Path,
     disk: &DiskImage,
     machine: &Machine,
@@ -216,7 +221,7 @@ fn configure(
     let mut config = Config::new("/share/kernel", options.memory)
         .disk(&format!("vdev=xvda,access=rw,target=/dev/{device}"))
         .interface(9);
-    if options.arch == Target::X86_32 {
+    if arch == Target::X86_32 {
         config = wide32::in_shim(config);
     }
     if !extra.is_empty() {

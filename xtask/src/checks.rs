@@ -37,6 +37,14 @@ pub(crate) enum Extent {
 /// A check that needs no Xen: a name and what to do.
 type Step = (&'static str, fn() -> Result<()>);
 
+/// The same for what needs a target of Rust's that not every machine can have: what gets hold of a Rust for it, and what
+/// to do with that.
+type StepFor = (
+    &'static str,
+    fn() -> Result<Toolchain>,
+    fn(Toolchain) -> Result<()>,
+);
+
 const STEPS: &[Step] = &[
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
@@ -49,15 +57,13 @@ const STEPS: &[Step] = &[
             "warnings",
         ])
     }),
-    ("clippy of the image", || image::clippy(Target::X86_64)),
-    ("clippy of the 32-bit image", || {
-        image::clippy(Target::X86_32)
+    ("clippy of the image", || {
+        image::clippy(Target::X86_64, Toolchain::own())
     }),
     ("house rules", rooms::check),
     ("licences and sources of dependencies", deny),
     ("Xen's interface", abi::check_here),
     ("host tests", || cargo(&["test", "--workspace"])),
-    ("host tests, 32 bits", host_tests_32),
     ("documentation", || {
         run(tool(&[
             "doc",
@@ -79,6 +85,22 @@ const STEPS: &[Step] = &[
     }),
 ];
 
+/// The 32-bit target that brings its own C library, so that a 64-bit machine needs none.
+const HOST_32: &str = "i686-unknown-linux-musl";
+
+const STEPS_32: &[StepFor] = &[
+    (
+        "clippy of the 32-bit image",
+        || Toolchain::own_with_library(Target::X86_32.triple()),
+        |rust| image::clippy(Target::X86_32, rust),
+    ),
+    (
+        "host tests, 32 bits",
+        || Toolchain::installed(HOST_32),
+        host_tests_32,
+    ),
+];
+
 /// Runs what is wished for; success only if nothing failed.
 ///
 /// # Errors
@@ -89,14 +111,23 @@ pub(crate) fn test(wish: &Wish) -> Result<ExitCode> {
     let mut verdicts = Vec::new();
     let partial = !wish.only.is_empty();
     if !partial {
-        for (name, act) in STEPS {
+        let mut perform = |name: &str, act: &dyn Fn() -> Verdict| {
             let begun = Instant::now();
             println!("--- {name}");
-            let verdict = match act() {
-                Ok(()) => Verdict::Pass,
-                Err(problem) => Verdict::Fail(problem.to_string()),
-            };
-            verdicts.push(((*name).to_owned(), verdict, begun.elapsed()));
+            verdicts.push((name.to_owned(), act(), begun.elapsed()));
+        };
+        let ended = |result: Result<()>| match result {
+            Ok(()) => Verdict::Pass,
+            Err(problem) => Verdict::Fail(problem.to_string()),
+        };
+        for (name, act) in STEPS {
+            perform(name, &|| ended(act()));
+        }
+        for (name, rust, act) in STEPS_32 {
+            perform(name, &|| match rust() {
+                Ok(rust) => ended(act(rust)),
+                Err(missing) => Verdict::Skip(missing.to_string()),
+            });
         }
         println!("---");
         for (name, verdict, took) in &verdicts {
@@ -199,13 +230,12 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 }
 
 /// The tests of all that goes into the image, as 32-bit programs: what is cut off when a `usize` is that narrow shows
-/// here. The target brings its own C library, so that a 64-bit machine needs none.
-fn host_tests_32() -> Result<()> {
-    const TARGET: &str = "i686-unknown-linux-musl";
-    let mut cargo = Toolchain::installed(TARGET)?.cargo();
+/// here.
+fn host_tests_32(rust: Toolchain) -> Result<()> {
+    let mut cargo = rust.cargo();
     cargo
         .current_dir(workspace::root())
-        .args(["test", "--target", TARGET]);
+        .args(["test", "--target", HOST_32]);
     for room in ["arch", "bootloader", "fs", "menu", "net", "pv-grub-fuzz"] {
         cargo.args(["--package", room]);
     }

@@ -52,6 +52,21 @@ impl Target {
         }
     }
 
+    /// The width that `XEN_TARGET_ARCH` names, as it does to Xen's own makefiles; 64 bits if it says nothing.
+    ///
+    /// # Errors
+    /// For any other name.
+    pub(crate) fn from_environment() -> Result<Self> {
+        let name = std::env::var("XEN_TARGET_ARCH").unwrap_or_default();
+        if name.is_empty() {
+            return Ok(Target::X86_64);
+        }
+        let known = Self::ALL.iter().find(|target| target.name() == name);
+        known.copied().context(|| {
+            format!("XEN_TARGET_ARCH is {name}; pv-grub is built for x86_64 and x86_32")
+        })
+    }
+
     /// rustc's name for the target; the bare one if it is installed.
     pub(crate) fn triple(self) -> &'static str {
         match (self, self.flavour()) {
@@ -192,14 +207,19 @@ impl Image {
 }
 
 /// cargo's command `action` on the image, for the workspace at `root`.
-fn cargo(action: &str, target: Target, root: &Path, target_folder: &Path) -> Result<Command> {
+fn cargo(
+    action: &str,
+    target: Target,
+    toolchain: &Toolchain,
+    root: &Path,
+    target_folder: &Path,
+) -> Result<Command> {
     if !root.join("linker.ld").exists() {
         return Err(Problem::new(format!(
             "there is no linker.ld in {}",
             root.display()
         )));
     }
-    let toolchain = target.toolchain()?;
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(root)
@@ -210,7 +230,7 @@ fn cargo(action: &str, target: Target, root: &Path, target_folder: &Path) -> Res
         .arg(target_folder);
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
-        target.rustflags(root, &toolchain)?.join("\x1f"),
+        target.rustflags(root, toolchain)?.join("\x1f"),
     );
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
     Ok(cargo)
@@ -221,18 +241,25 @@ fn cargo(action: &str, target: Target, root: &Path, target_folder: &Path) -> Res
 /// # Errors
 /// When it does not compile.
 pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Result<PathBuf> {
-    run(&mut cargo("build", target, root, target_folder)?)?;
+    let toolchain = target.toolchain()?;
+    run(&mut cargo(
+        "build",
+        target,
+        &toolchain,
+        root,
+        target_folder,
+    )?)?;
     Ok(target_folder.join(target.artifact()))
 }
 
-/// Runs clippy on what only the image holds.
+/// Runs the clippy of `toolchain` on what only the image holds.
 ///
 /// # Errors
 /// When clippy has anything to say.
-pub(crate) fn clippy(target: Target) -> Result<()> {
+pub(crate) fn clippy(target: Target, toolchain: Toolchain) -> Result<()> {
     let root = workspace::root();
     let folder = root.join("target").join("image");
-    run(cargo("clippy", target, &root, &folder)?.args(["--", "-D", "warnings"]))
+    run(cargo("clippy", target, &toolchain, &root, &folder)?.args(["--", "-D", "warnings"]))
 }
 
 /// Builds one width into `dist/` and prints the sizes.

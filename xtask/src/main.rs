@@ -91,25 +91,11 @@ enum Width {
 }
 
 impl Width {
-    /// What is wished for, or else what the environment says, as it does to Xen's own makefiles.
-    fn or_environment(wish: Option<Self>) -> Result<Self> {
-        if let Some(width) = wish {
-            return Ok(width);
-        }
-        match std::env::var("XEN_TARGET_ARCH").as_deref() {
-            Err(_) | Ok("" | "x86_64") => Ok(Width::X86_64),
-            Ok("x86_32") => Ok(Width::X86_32),
-            Ok(other) => Err(problem::Problem::new(format!(
-                "XEN_TARGET_ARCH is {other}; pv-grub is built for x86_64 and x86_32"
-            ))),
-        }
-    }
-
-    fn targets(self) -> &'static [Target] {
+    fn targets(self) -> Vec<Target> {
         match self {
-            Width::X86_64 => &[Target::X86_64],
-            Width::X86_32 => &[Target::X86_32],
-            Width::All => Target::ALL,
+            Width::X86_64 => vec![Target::X86_64],
+            Width::X86_32 => vec![Target::X86_32],
+            Width::All => Target::ALL.to_vec(),
         }
     }
 }
@@ -127,8 +113,12 @@ fn main() -> ExitCode {
 fn act(action: Action) -> Result<ExitCode> {
     match action {
         Action::Build { arch } => {
-            for target in Width::or_environment(arch)?.targets() {
-                image::build(*target)?;
+            let targets = match arch {
+                Some(width) => width.targets(),
+                None => vec![Target::from_environment()?],
+            };
+            for target in targets {
+                image::build(target)?;
             }
         }
         Action::Boot(options) => return boot::boot(&options),

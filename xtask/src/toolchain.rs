@@ -25,6 +25,60 @@ enum Library {
     Source,
 }
 
+/// A way to a Rust that compiles for a target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// The library is installed.
+    Installed,
+    /// Our own Rust has its library's source.
+    Source,
+    /// rustup may fetch the library.
+    Rustup,
+    /// Debian has a Rust that comes with its library's source.
+    Debian,
+}
+
+/// What this machine has.
+struct Facts {
+    has_library: bool,
+    has_source: bool,
+    has_rustup: bool,
+    has_debians: bool,
+}
+
+impl Facts {
+    fn of(target: &str) -> Self {
+        let own = Toolchain::own();
+        Facts {
+            has_library: own.has_library(target),
+            has_source: own.has_source(),
+            has_rustup: command::find("rustup").is_some(),
+            has_debians: bed::is_rust_cached(),
+        }
+    }
+
+    /// The ways to try, in this order: first what needs no network.
+    fn ways(&self) -> Vec<Way> {
+        if self.has_library {
+            return vec![Way::Installed];
+        }
+        let mut ways = Vec::new();
+        if self.has_source {
+            ways.push(Way::Source);
+        }
+        if self.has_debians {
+            ways.push(Way::Debian);
+        }
+        if self.has_rustup {
+            ways.push(Way::Rustup);
+        }
+        if !self.has_debians {
+            ways.push(Way::Debian);
+        }
+        ways
+    }
+}
+
 impl Toolchain {
     /// The Rust that runs xtask.
     pub(crate) fn own() -> Self {
@@ -42,41 +96,72 @@ impl Toolchain {
     /// # Errors
     /// When none can be had, with the one command that helps.
     pub(crate) fn with_library(target: &str) -> Result<Self> {
-        let own = Self::own();
-        if own.has_library(target) {
-            return Ok(own);
-        }
-        if own.has_source() {
-            println!("rust: no library for {target} is installed; compiling it from rust-src");
-            return Ok(own.building_library());
-        }
-        let debian = Self::debian;
-        if bed::is_rust_cached() {
-            return debian();
-        }
-        if command::find("rustup").is_some() {
-            println!("rust: no library for {target} is installed; asking rustup for it");
-            let added = run(Command::new("rustup").args(["target", "add", target]));
-            if added.is_ok() && own.has_library(target) {
-                return Ok(own);
-            }
-        }
-        println!("rust: taking Debian's, to compile the library from source");
-        debian().context(|| format!("there is no Rust for {target}; `rustup target add {target}` on a machine with network would do"))
+        Self::first(&Facts::of(target).ways(), target)
     }
 
-    /// The Rust that runs xtask, with rustup's library for `target`, fetched if it is not there.
+    /// The same, but of the version that runs xtask: for what another version may judge differently.
     ///
     /// # Errors
-    /// When rustup cannot fetch it.
+    /// When it cannot be had, with the one command that helps.
+    pub(crate) fn own_with_library(target: &str) -> Result<Self> {
+        let mut ways = Facts::of(target).ways();
+        ways.retain(|way| *way != Way::Debian);
+        Self::first(&ways, target)
+    }
+
+    /// The same, with rustup's library and no other: for what needs a C library too, which comes with it.
+    ///
+    /// # Errors
+    /// When it cannot be had, with the one command that helps.
     pub(crate) fn installed(target: &str) -> Result<Self> {
-        let own = Self::own();
-        if !own.has_library(target) {
-            println!("rust: no library for {target} is installed; asking rustup for it");
-            run(Command::new("rustup").args(["target", "add", target]))
-                .context(|| format!("`rustup target add {target}` has to work once"))?;
+        let mut ways = Facts::of(target).ways();
+        ways.retain(|way| matches!(way, Way::Installed | Way::Rustup));
+        Self::first(&ways, target)
+    }
+
+    /// The first of `ways` that leads to a Rust for `target`.
+    fn first(ways: &[Way], target: &str) -> Result<Self> {
+        let mut said = Vec::new();
+        for way in ways {
+            match Self::by(*way, target) {
+                Ok(toolchain) => return Ok(toolchain),
+                Err(why) => said.push(why.to_string()),
+            }
         }
-        Ok(own)
+        let why = if said.is_empty() {
+            "this machine has no rustup".to_owned()
+        } else {
+            said.join("; ")
+        };
+        Err(Problem::new(format!(
+            "there is no Rust for {target}; `rustup target add {target}` on a machine with network would do ({why})"
+        )))
+    }
+
+    fn by(way: Way, target: &str) -> Result<Self> {
+        let own = Self::own();
+        match way {
+            Way::Installed => Ok(own),
+            Way::Source => {
+                println!("rust: no library for {target} is installed; compiling it from rust-src");
+                Ok(own.building_library())
+            }
+            Way::Rustup => {
+                println!("rust: no library for {target} is installed; asking rustup for it");
+                run(Command::new("rustup").args(["target", "add", target]))?;
+                if own.has_library(target) {
+                    Ok(own)
+                } else {
+                    Err(Problem::new(
+                        "rustup added it to another Rust than the one that runs xtask",
+                    ))
+                }
+            }
+            Way::Debian => {
+                println!("rust: taking Debian's, to compile the library from source");
+                Self::debian()
+            }
+        }
     }
 
     /// Debian's Rust out of the cache.
@@ -160,5 +245,61 @@ impl Toolchain {
             root.join("lib/rustlib/src/rust/library/Cargo.toml")
                 .exists()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Way::{Debian, Installed, Rustup, Source};
+    use super::*;
+
+    const BARE: Facts = Facts {
+        has_library: false,
+        has_source: false,
+        has_rustup: false,
+        has_debians: false,
+    };
+
+    #[test]
+    fn an_installed_library_is_enough() {
+        let all = Facts {
+            has_library: true,
+            has_source: true,
+            has_rustup: true,
+            has_debians: true,
+        };
+        assert_eq!(all.ways(), [Installed]);
+    }
+
+    #[test]
+    fn what_needs_no_network_comes_first() {
+        let user = Facts {
+            has_rustup: true,
+            ..BARE
+        };
+        assert_eq!(user.ways(), [Rustup, Debian]);
+        let offline = Facts {
+            has_debians: true,
+            ..user
+        };
+        assert_eq!(offline.ways(), [Debian, Rustup]);
+        let with_source = Facts {
+            has_source: true,
+            ..offline
+        };
+        assert_eq!(with_source.ways(), [Source, Debian, Rustup]);
+        assert_eq!(BARE.ways(), [Debian]);
+    }
+
+    #[test]
+    fn the_refusal_names_the_command_that_helps() {
+        let Err(problem) = Toolchain::first(&[], "i686-unknown-linux-musl") else {
+            panic!("a Rust out of nothing");
+        };
+        let text = problem.to_string();
+        assert!(
+            text.contains("`rustup target add i686-unknown-linux-musl`"),
+            "{text}"
+        );
     }
 }
