@@ -253,8 +253,12 @@ impl Guest {
             }
             let what = || format!("{:?}", texts.join("\" or \""));
             if last_look {
+                let reason = match self.reason() {
+                    Some(number) if number != Reason::MAX => format!(" with reason {number}"),
+                    _ => String::new(),
+                };
                 return Err(Trouble::Guest(format!(
-                    "the guest ended before it wrote {}; {}",
+                    "the guest ended{reason} before it wrote {}; {}",
                     what(),
                     tail(&console)
                 )));
