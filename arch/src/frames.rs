@@ -72,6 +72,11 @@ pub trait FrameSource {
 
     /// Frames free at present.
     fn free_frames(&self) -> u64;
+
+    /// Frames that can be mapped here at once, at most: all of them, unless addresses are too short.
+    fn reach(&self) -> u64 {
+        self.nr_pages()
+    }
 }
 
 impl Frames {

@@ -104,6 +104,9 @@ pub struct Blob {
 
 /// Largest piece in which frames are asked for when the length is not known beforehand: 1 MiB.
 const STEP_FRAMES: u64 = 256;
+/// Largest piece in which frames are asked for when it is: 1 GiB, since a slice may not have 2 GiB where `usize` has 32
+/// bits.
+const RUN_BYTES: u64 = if cfg!(test) { 16384 } else { 1 << 30 };
 
 impl Blob {
     /// Bytes so far.
@@ -154,15 +157,6 @@ impl Blob {
         }
     }
 
-    fn grow(&mut self, source: &dyn FrameSource, bytes: u64) -> Result<(), NoFrames> {
-        let spare = self.spare().len() as u64;
-        if bytes > spare {
-            let frames = (bytes - spare).div_ceil(PAGE_BYTES as u64);
-            self.runs.push(source.allocate(frames)?);
-        }
-        Ok(())
-    }
-
     /// Adds `bytes` at the end.
     ///
     /// # Errors
@@ -185,7 +179,8 @@ impl Blob {
         Ok(())
     }
 
-    /// Adds the whole of `file` at the end: one read of the disk per run of frames, straight into them.
+    /// Adds the whole of `file` at the end: one read of the disk per run of frames, straight into them. Nothing is read
+    /// when memory is short.
     ///
     /// # Errors
     /// 28 when memory is short, and whatever the disk says; the blob is then of no use.
@@ -199,18 +194,22 @@ impl Blob {
                 .map_err(|error| volumes::failure(&error))
         };
         let len = file.len();
-        let spare = self.spare();
-        let first = len.min(spare.len() as u64);
-        read(0, &mut spare[..first as usize])?;
-        self.len += first;
-        if len > first {
-            self.grow(source, len - first)
-                .map_err(|error| memory_failure(&error))?;
+        let room = self.spare().len() as u64;
+        let runs = allocate_runs(source, len.saturating_sub(room))
+            .map_err(|error| memory_failure(&error))?;
+        let mut runs = runs.into_iter();
+        let mut done = 0;
+        loop {
             let spare = self.spare();
-            read(first, &mut spare[..(len - first) as usize])?;
-            self.len += len - first;
+            let count = (len - done).min(spare.len() as u64);
+            read(done, &mut spare[..count as usize])?;
+            self.len += count;
+            done += count;
+            match runs.next() {
+                Some(run) => self.runs.push(run),
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// Adds `file` at the end, unpacked if it is in gzip format.
@@ -238,6 +237,18 @@ impl Blob {
             (Ok(_), None) => Ok(()),
         }
     }
+}
+
+/// Runs of frames for `bytes` bytes: one, if it need not be longer than [`RUN_BYTES`].
+fn allocate_runs(source: &dyn FrameSource, bytes: u64) -> Result<Vec<Frames>, NoFrames> {
+    let mut runs = Vec::new();
+    let mut missing = bytes;
+    while missing > 0 {
+        let part = missing.min(RUN_BYTES);
+        runs.push(source.allocate(part.div_ceil(PAGE_BYTES as u64))?);
+        missing -= part;
+    }
+    Ok(runs)
 }
 
 #[cfg(test)]
@@ -285,6 +296,22 @@ mod tests {
         blob.append_file(&frames, &Bytes(vec![3; 2])).unwrap();
         let expected = [vec![1; 5001], vec![0; 3], vec![2; 9000], vec![3; 2]].concat();
         assert_eq!(contents(blob), expected);
+    }
+
+    #[test]
+    fn a_large_file_is_read_in_several_runs() {
+        let bytes: Vec<u8> = (0..5 * RUN_BYTES + 77)
+            .map(|at| (at ^ (at >> 8)) as u8)
+            .collect();
+        let frames = FakeFrames::new(64, 0, None);
+        let mut blob = Blob::default();
+        blob.append_file(&frames, &Bytes(vec![1; 100])).unwrap();
+        blob.append_file(&frames, &Bytes(bytes.clone())).unwrap();
+        assert_eq!(contents(blob), [vec![1; 100], bytes].concat());
+        let mut blob = Blob::default();
+        let whole = Bytes(vec![7; 2 * RUN_BYTES as usize]);
+        blob.append_file(&frames, &whole).unwrap();
+        assert_eq!(contents(blob), whole.0);
     }
 
     #[test]

@@ -188,9 +188,17 @@ impl<'a> Loader<'a> {
             return Ok(());
         };
         let request = build::request(&loaded.kernel, module, self.start.nr_pages);
-        crate::plan::Plan::new(&request)
-            .map(drop)
-            .map_err(|error| Failure::new(Code::WONT_FIT).because(error.to_string()))
+        let wont_fit = |why: String| Failure::new(Code::WONT_FIT).because(why);
+        let plan = crate::plan::Plan::new(&request).map_err(|error| wont_fit(error.to_string()))?;
+        let reach = self.frames.reach();
+        if plan.frames() > reach {
+            return Err(wont_fit(format!(
+                "this kernel and its modules need {} MiB, and a 32-bit loader has addresses for {} MiB",
+                plan.frames().div_ceil(256),
+                reach / 256
+            )));
+        }
+        Ok(())
     }
 
     fn module(&mut self) -> Result<Option<Module>, Failure> {

@@ -63,6 +63,9 @@ fn mappable() -> u64 {
     (width::SPECIAL - virt_base()) >> PAGE_SHIFT
 }
 
+/// Most frames in one run: a slice may not have more bytes than that.
+const MAX_RUN: u64 = isize::MAX as u64 >> PAGE_SHIFT;
+
 /// The address of frame `pfn` in the direct map.
 pub(super) fn virt_of(pfn: Pfn) -> Virt {
     Virt(virt_base() + (pfn.0 << PAGE_SHIFT))
@@ -238,6 +241,9 @@ impl Memory {
     }
 
     fn claim(&mut self, near: Option<Pfn>, count: u64) -> Option<NonNull<u8>> {
+        if count > MAX_RUN {
+            return None;
+        }
         loop {
             let first = near
                 .map(|pfn| pfn.0)
@@ -340,6 +346,11 @@ pub(super) fn copy_p2m(list: &mut [u8]) {
 /// Frame numbers this domain has.
 pub(super) fn nr_pages() -> u64 {
     MEMORY.get().nr_pages
+}
+
+/// Frames that the direct map can show.
+pub(super) fn reach() -> u64 {
+    nr_pages().min(mappable())
 }
 
 /// Frames free at present.

@@ -385,4 +385,8 @@ impl FrameSource for Platform {
     fn free_frames(&self) -> u64 {
         memory::free_frames()
     }
+
+    fn reach(&self) -> u64 {
+        memory::reach()
+    }
 }
