@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
+use crate::guests::Width;
 use crate::problem::{Context, Problem, Result};
 use crate::xen::disk::DiskImage;
 use crate::xen::dom0::Dom0;
@@ -75,6 +76,8 @@ pub(crate) struct Stage {
     pub(crate) folder: PathBuf,
     /// The loader under test.
     pub(crate) loader: PathBuf,
+    /// The width of guest that the hello guest and its loader are of.
+    pub(crate) width: Width,
     machine: Arc<Machine>,
     shelf: Arc<Shelf>,
     name: String,
@@ -84,6 +87,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// The same stage, about 32-bit guests.
+    pub(crate) fn of_32_bits(&mut self) -> &mut Self {
+        self.width = Width::Bits32;
+        self
+    }
+
     /// Shows a host file to dom0 and returns its path there.
     ///
     /// # Errors
@@ -389,6 +398,7 @@ fn in_one_machine(
                         dom0: dom0.clone(),
                         folder: folder.join(scenario.name),
                         loader: plan.loader.clone(),
+                        width: Width::Bits64,
                         machine: machine.clone(),
                         shelf: shelf.clone(),
                         name: scenario.name.to_owned(),

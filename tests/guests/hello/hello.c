@@ -5,7 +5,8 @@
  * With "hello.silent" as its first word it writes nothing: for consoles that nobody reads.
  *
  * For scenarios that ask whether a kernel was found, loaded and started, and by which name; what exactly a kernel is
- * handed is the witness's matter. With HELLO_PVH_ONLY it has no PV entry, for the loader to refuse.
+ * handed is the witness's matter. Built for either width. With HELLO_PVH_ONLY it has no PV entry, for the loader to
+ * refuse.
  */
 #define __XEN_INTERFACE_VERSION__ 0x00040b00
 #include <stddef.h>
@@ -18,7 +19,15 @@
 #include "../witness/hypercall.h"
 
 #define PAGE 4096UL
-#define VIRT_BASE 0xffffffff80000000UL
+#ifdef __x86_64__
+#define VIRT_BASE 0xffffffff80000000
+#define WORD ".quad "
+#else
+#define VIRT_BASE 0xc0000000
+#define WORD ".long "
+#endif
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
 /* Numbers of public/elfnote.h, which has no C in it: as text for the assembler. */
 #define NOTE(id, value)                                                                                          \
     asm(".pushsection .note.Xen, \"a\", @note\n.balign 4\n.long 4, 2f - 1f, " #id "\n.asciz \"Xen\"\n1: " value \
@@ -27,19 +36,27 @@
 #ifdef HELLO_PVH_ONLY
 NOTE(18, ".long 0x100000"); /* PHYS32_ENTRY */
 #else
-NOTE(1, ".quad entry");                   /* ENTRY */
-NOTE(3, ".quad 0xffffffff80000000");      /* VIRT_BASE */
-NOTE(4, ".quad 0");                       /* PADDR_OFFSET */
-NOTE(5, ".asciz \"xen-3.0\"");            /* XEN_VERSION */
-NOTE(8, ".asciz \"generic\"");            /* LOADER */
+NOTE(1, WORD "entry");           /* ENTRY */
+NOTE(3, WORD TEXT(VIRT_BASE));   /* VIRT_BASE */
+NOTE(4, WORD "0");               /* PADDR_OFFSET */
+NOTE(5, ".asciz \"xen-3.0\""); /* XEN_VERSION */
+NOTE(8, ".asciz \"generic\""); /* LOADER */
+#ifdef __i386__
+NOTE(9, ".asciz \"yes\""); /* PAE_MODE */
+#endif
 #endif
 NOTE(6, ".asciz \"hello\""); /* GUEST_OS */
 
 asm(".pushsection .text.entry, \"ax\"\n"
     ".globl entry\n"
     "entry: cld\n"
+#ifdef __x86_64__
     "    leaq stack + 16384(%rip), %rsp\n"
     "    movq %rsi, %rdi\n" /* start_info */
+#else
+    "    movl $stack + 16384 - 12, %esp\n"
+    "    pushl %esi\n" /* start_info */
+#endif
     "    call hello\n"
     ".popsection");
 
@@ -85,14 +102,26 @@ static int begins(const char *text, const char *with)
     return !*with;
 }
 
-static void say_number(uint64_t value, unsigned base)
+static void say_decimal(unsigned long value)
 {
     char digits[20];
     unsigned at = sizeof digits;
 
     do
-        digits[--at] = "0123456789abcdef"[value % base];
-    while (value /= base);
+        digits[--at] = '0' + value % 10;
+    while (value /= 10);
+    put(digits + at, sizeof digits - at);
+}
+
+/* Shifts, as 32-bit processors divide no 64-bit numbers. */
+static void say_hex(uint64_t value)
+{
+    char digits[16];
+    unsigned at = sizeof digits;
+
+    do
+        digits[--at] = "0123456789abcdef"[value & 15];
+    while (value >>= 4);
     put(digits + at, sizeof digits - at);
 }
 
@@ -113,16 +142,16 @@ void hello(const struct start_info *info)
 
     if (begins((const char *)info->cmd_line, "hello.silent"))
         sched_op(SCHEDOP_shutdown, &off);
-    ring = (void *)(VIRT_BASE + numbers[info->console.domU.mfn] * PAGE);
+    ring = (void *)(UL(VIRT_BASE) + numbers[info->console.domU.mfn] * PAGE);
     port = info->console.domU.evtchn;
     say("\r\nHELLO cmdline=[");
     say((const char *)info->cmd_line);
     say("]\r\nHELLO module=");
-    say_number(info->mod_len, 10);
+    say_decimal(info->mod_len);
     say(" hash=");
-    say_number(fnv1a((const unsigned char *)info->mod_start, info->mod_len), 16);
+    say_hex(fnv1a((const unsigned char *)info->mod_start, info->mod_len));
     say("\r\nHELLO pages=");
-    say_number(info->nr_pages, 10);
+    say_decimal(info->nr_pages);
     say(" bye\r\n");
     while (ring->out_cons != ring->out_prod)
         sched_op(SCHEDOP_yield, NULL);

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use crate::bed::Bed;
 use crate::command::{find, output};
+use crate::guests::Width;
 use crate::problem::{Context, Result};
 use crate::scenario::{Outcome, Stage};
+use crate::scenarios::wide32;
 use crate::workspace;
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Guest, Trouble};
@@ -27,20 +29,21 @@ pub(crate) enum Entry {
     PvhOnly,
 }
 
-/// The hello guest's ELF file.
+/// The hello guest's ELF file, of the width that the stage is about.
 ///
 /// # Errors
 /// When there is no `gcc`, or it refuses.
 pub(crate) fn program(stage: &Stage, entry: Entry) -> Result<Vec<u8>> {
-    let name = match entry {
-        Entry::Pv => "hello",
-        Entry::PvhOnly => "hello-pvh",
+    let name = match (entry, stage.width) {
+        (Entry::Pv, Width::Bits64) => "hello",
+        (Entry::Pv, Width::Bits32) => "hello-32",
+        (Entry::PvhOnly, _) => "hello-pvh",
     };
-    let file = stage.file(name, |bed, file| build(bed, entry, file))?;
+    let file = stage.file(name, |bed, file| build(bed, entry, stage.width, file))?;
     Ok(std::fs::read(file)?)
 }
 
-fn build(bed: &Bed, entry: Entry, program: &Path) -> Result<()> {
+fn build(bed: &Bed, entry: Entry, width: Width, program: &Path) -> Result<()> {
     let source = workspace::root().join("tests/guests/hello");
     let header = bed.file("/include/xen/xen.h")?;
     let include = header
@@ -48,7 +51,7 @@ fn build(bed: &Bed, entry: Entry, program: &Path) -> Result<()> {
         .nth(2)
         .context(|| "xen.h lies in no folder")?;
     let mut gcc = Command::new(find("gcc").context(|| "the hello guest needs gcc")?);
-    gcc.args(["-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror", "-m64"]);
+    gcc.args(["-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"]);
     // Freestanding, at a fixed address, without any state but general registers.
     gcc.args([
         "-ffreestanding",
@@ -57,7 +60,22 @@ fn build(bed: &Bed, entry: Entry, program: &Path) -> Result<()> {
         "-static",
         "-nostdlib",
     ]);
-    gcc.args(["-mgeneral-regs-only", "-mno-red-zone", "-mcmodel=kernel"]);
+    gcc.arg("-mgeneral-regs-only");
+    gcc.args(match width {
+        Width::Bits64 => [
+            "-m64",
+            "-mno-red-zone",
+            "-mcmodel=kernel",
+            "-Wl,--defsym=hello_base=0xffffffff80000000",
+        ],
+        // 32-bit hypercalls take all other registers.
+        Width::Bits32 => [
+            "-m32",
+            "-fomit-frame-pointer",
+            "-march=i686",
+            "-Wl,--defsym=hello_base=0xc0000000",
+        ],
+    });
     gcc.args(["-fno-stack-protector", "-fcf-protection=none"]);
     gcc.args(["-fno-asynchronous-unwind-tables", "-Wl,--build-id=none"]);
     gcc.args(["-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096"]);
@@ -161,12 +179,19 @@ pub(crate) fn plug_ext4(stage: &mut Stage, content: Vec<Content>) -> Result<Stri
     stage.plug(&image)
 }
 
-/// A guest that starts the loader.
+/// A guest that starts the loader, of the width that the stage is about; a 32-bit one in the shim, with as much memory
+/// as that takes for itself added.
 ///
 /// # Errors
 /// When the image cannot be shown to dom0.
 pub(crate) fn loader(stage: &Stage, mib: u32) -> Result<Config> {
-    Ok(Config::new(&stage.share(&stage.loader)?, mib))
+    Ok(match stage.width {
+        Width::Bits64 => Config::new(&stage.share(&stage.loader)?, mib),
+        Width::Bits32 => {
+            let loader = stage.share(&wide32::loader(stage))?;
+            wide32::in_shim(Config::new(&loader, mib + wide32::SHIM_MIB))
+        }
+    })
 }
 
 /// The loader with the menu on `device`, which is `xvda`.

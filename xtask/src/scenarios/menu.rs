@@ -202,7 +202,7 @@ fn fsck(stage: &Stage, image: &crate::xen::disk::DiskImage) -> Outcome {
 
 /// What is saved in one boot is the default of the next; `N:M` is N once and M from then on. The file system stays
 /// clean all the while.
-fn save_default(stage: &mut Stage) -> Outcome {
+pub(super) fn save_default(stage: &mut Stage) -> Outcome {
     let menu = "default saved\ntimeout 0\n\
         title A\n savedefault 1\n kernel /boot/hello chosen=a\n\
         title B\n savedefault 2:0\n kernel /boot/hello chosen=b\n\

@@ -32,6 +32,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         menu::TABLE,
         network::TABLE,
         wide32::TABLE,
+        wide32::SAME,
         witness::TABLE,
     ]
     .into_iter()

@@ -130,7 +130,10 @@ fn unpack(bed: &Bed, elf: &Path) -> Result<()> {
 }
 
 /// What `command` makes of the file, given on its standard input.
-fn filter(bed: &Bed, command: &[&str], file: &Path) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// When there is no such program, or it fails.
+pub(super) fn filter(bed: &Bed, command: &[&str], file: &Path) -> Result<Vec<u8>> {
     let (program, arguments) = command.split_first().context(|| "no command")?;
     let out = bed
         .tools

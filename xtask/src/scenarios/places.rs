@@ -13,13 +13,13 @@ const LIMIT: Duration = Duration::from_secs(180);
 const MIB: u32 = 64;
 
 /// A disk whose last partition holds kernel and module, and what it is called in the guest and in the menu.
-struct Place {
-    table: Table,
-    kinds: &'static [FileSystem],
-    sector_bytes: u32,
-    vdev: &'static str,
+pub(super) struct Place {
+    pub(super) table: Table,
+    pub(super) kinds: &'static [FileSystem],
+    pub(super) sector_bytes: u32,
+    pub(super) vdev: &'static str,
     /// GRUB's names of the same volume; a guest for each.
-    roots: &'static [&'static str],
+    pub(super) roots: &'static [&'static str],
 }
 
 macro_rules! places {
@@ -63,6 +63,12 @@ pub(super) const OTHERS: &[Scenario] = &[
         limit: LIMIT,
         mib: MIB,
         run: two_disks,
+    },
+    Scenario {
+        name: "place-qdisk",
+        limit: LIMIT,
+        mib: MIB,
+        run: qdisk,
     },
     Scenario {
         name: "place-28-disks",
@@ -120,7 +126,8 @@ fn kernel_and_module(stage: &Stage) -> crate::problem::Result<(Vec<Content>, Vec
     Ok((files, module))
 }
 
-fn place(stage: &mut Stage, place: &Place) -> Outcome {
+/// The kernel is found in its place by each of its names, with its module.
+pub(super) fn place(stage: &mut Stage, place: &Place) -> Outcome {
     let (mut files, module) = kernel_and_module(stage)?;
     for (index, root) in place.roots.iter().enumerate() {
         let words = format!("root={root}  as-{index}");
@@ -150,7 +157,7 @@ fn place(stage: &mut Stage, place: &Place) -> Outcome {
 }
 
 /// The menu on a disk, kernel and module on a CD-ROM that is the second device.
-fn cdrom(stage: &mut Stage) -> Outcome {
+pub(super) fn cdrom(stage: &mut Stage) -> Outcome {
     let (files, module) = kernel_and_module(stage)?;
     let text = menu("(hd1)", "from=cdrom");
     let first = Part::ext4(vec![content("boot/grub/menu.lst", text)]);
@@ -169,8 +176,23 @@ fn cdrom(stage: &mut Stage) -> Outcome {
     expect_hello_with(&mut guest, "from=cdrom", &module)
 }
 
+/// The disk is a file that QEMU serves, not dom0's kernel.
+pub(super) fn qdisk(stage: &mut Stage) -> Outcome {
+    let (mut files, module) = kernel_and_module(stage)?;
+    files.push(content("boot/grub/menu.lst", menu("(hd0,0)", "from=qemu")));
+    let image = make_disk(stage, "disk", Table::Mbr, 512, &[Part::ext4(files)])?;
+    let file = stage.share(&image.path)?;
+    let config = loader(stage, MIB)?
+        .extra("(hd0,0)/boot/grub/menu.lst")
+        .disk(&format!(
+            "vdev=xvda,access=rw,backendtype=qdisk,target={file}"
+        ));
+    let mut guest = stage.start(&config)?;
+    expect_hello_with(&mut guest, "from=qemu", &module)
+}
+
 /// The menu on the first disk names files on the second by their full names.
-fn two_disks(stage: &mut Stage) -> Outcome {
+pub(super) fn two_disks(stage: &mut Stage) -> Outcome {
     let (files, module) = kernel_and_module(stage)?;
     let text = format!(
         "default 0\ntimeout 0\ntitle Hello\n kernel (hd1,1)/boot/hello from=hd1\n initrd (hd1,1)/{MODULE}\n"
@@ -191,7 +213,7 @@ fn two_disks(stage: &mut Stage) -> Outcome {
 }
 
 /// More disks than letters: the last is xvdab, (hd27).
-fn many_disks(stage: &mut Stage) -> Outcome {
+pub(super) fn many_disks(stage: &mut Stage) -> Outcome {
     let (mut files, module) = kernel_and_module(stage)?;
     files.push(content("boot/grub/menu.lst", menu("(hd27,0)", "from=hd27")));
     let last = make_disk(stage, "last", Table::Mbr, 512, &[Part::ext4(files)])?;
@@ -210,7 +232,7 @@ fn many_disks(stage: &mut Stage) -> Outcome {
 }
 
 /// The menu is the domain's ramdisk: its bytes end where the ramdisk does, not at a NUL.
-fn ramdisk_menu(stage: &mut Stage) -> Outcome {
+pub(super) fn ramdisk_menu(stage: &mut Stage) -> Outcome {
     let (files, module) = kernel_and_module(stage)?;
     let device = hello::plug_ext4(stage, files)?;
     let text = format!("# \0 is no end\n{}", menu("(hd0,0)", "from=ramdisk"));
@@ -233,7 +255,7 @@ fn after_root(stage: &mut Stage) -> Outcome {
 }
 
 /// Without a word on the command line, each usual place is found when it is the only one.
-fn default_places(stage: &mut Stage, table: Table, root: &str) -> Outcome {
+pub(super) fn default_places(stage: &mut Stage, table: Table, root: &str) -> Outcome {
     for path in [
         "boot/grub/menu.lst",
         "grub/menu.lst",

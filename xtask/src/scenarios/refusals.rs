@@ -235,7 +235,7 @@ fn too_large(stage: &mut Stage) -> Outcome {
 }
 
 /// Files, partitions and disks that are not there.
-fn missing(stage: &mut Stage) -> Outcome {
+pub(super) fn missing(stage: &mut Stage) -> Outcome {
     refuse(
         stage,
         vec![content("k/file", "x")],
@@ -275,7 +275,7 @@ fn missing(stage: &mut Stage) -> Outcome {
 }
 
 /// Nobody types: the default's kernel is missing, so is the first fallback's, the second boots.
-fn fallback(stage: &mut Stage) -> Outcome {
+pub(super) fn fallback(stage: &mut Stage) -> Outcome {
     let menu = "default 2\nfallback 1 0\ntimeout 1\n\
         title third choice\n root (hd0,0)\n kernel /boot/hello entry=0\n\
         title second choice\n root (hd0,3)\n kernel /boot/hello entry=1\n\

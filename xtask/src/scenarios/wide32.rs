@@ -2,13 +2,16 @@
 //!
 //! A guest of the shim sees a PV hypervisor of its own, with real back ends behind it.
 
+mod same;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bed::Bed;
-use crate::guests::{self, LEGACY_32, LINUX_32};
-use crate::problem::Result;
+use crate::guests::{self, LEGACY_32, LINUX_32, PLAIN_32};
+use crate::problem::{Context, Result};
 use crate::scenario::{Outcome, Scenario, Stage};
+use crate::scenarios::hello::{self, Entry};
 use crate::scenarios::{media, witness};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Guest, Trouble};
@@ -17,11 +20,15 @@ const TWO_MINUTES: Duration = Duration::from_secs(120);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const MIB: u32 = 192;
+/// What is added to a guest's memory for the shim, which takes about a quarter of it in small guests.
+pub(super) const SHIM_MIB: u32 = 64;
 const LARGE_MIB: u32 = 3072;
 /// More than 32 bits address, and so more than the loader maps.
 const HUGE_MIB: u32 = 5120;
 /// Bytes of a module that is large for 32 bits: about a third of what a 32-bit kernel can map.
 const LARGE_MODULE: usize = 300 << 20;
+
+pub(super) use same::TABLE as SAME;
 
 pub(super) const TABLE: &[Scenario] = &[
     Scenario {
@@ -119,6 +126,12 @@ pub(super) const TABLE: &[Scenario] = &[
         limit: TEN_MINUTES,
         mib: HUGE_MIB,
         run: huge_legacy,
+    },
+    Scenario {
+        name: "shim-5g-too-large",
+        limit: FIVE_MINUTES,
+        mib: HUGE_MIB,
+        run: too_large,
     },
     Scenario {
         name: "shim-64bit",
@@ -220,7 +233,7 @@ fn make_with(
         _ => (content.clone(), Vec::new()),
     };
     let entry = format!(
-        "set timeout=0\nmenuentry 'here' {{\n  echo '{GRUB_SAYS}'\n  cat /boot/grub/said\n  halt\n}}\n"
+        "set timeout=0\nmenuentry 'here' {{\n  echo '{GRUB_SAYS}'\n  cat /boot/grub/said\n  sleep --interruptible 60\n  halt\n}}\n"
     );
     disk::put_text(&own, "boot/grub/grub.cfg", entry.as_bytes())?;
     disk::put_text(&own, "boot/grub/said", b"and a file as well\n")?;
@@ -249,6 +262,8 @@ fn chain(stage: &mut Stage, case: &Case) -> Outcome {
     }
     guest.expect(GRUB_SAYS, TWO_MINUTES)?;
     guest.expect("and a file as well", TWO_MINUTES)?;
+    // Only then may it go: what a guest of the shim writes last is lost when it ends before anybody has read it.
+    guest.type_keys(b"\x1b")?;
     match guest.wait_gone(TWO_MINUTES)? {
         0 => Ok(()),
         reason => Err(Trouble::Guest(format!("GRUB ended with reason {reason}"))),
@@ -301,6 +316,44 @@ fn huge_legacy(stage: &mut Stage) -> Outcome {
     guest.expect("WITNESS p2m.entries_m2p_disagrees=0x0", FIVE_MINUTES)?;
     guest.expect("WITNESS done", FIVE_MINUTES)?;
     Ok(())
+}
+
+/// In a guest with memory for all of it: initrds beyond what the kernel's addresses, and then the loader's, can show are
+/// refused before anything is read, with the reason, and the menu goes on.
+fn too_large(stage: &mut Stage) -> Outcome {
+    let include = guests::xen_headers(&stage.bed)?;
+    let content = disk::fresh_folder(&stage.folder.join("content"))?;
+    let at_0 = guests::witness(&include, &PLAIN_32, &stage.folder)?;
+    disk::put(&content, "boot/at-0", &at_0)?;
+    let at_3g = hello::program(stage.of_32_bits(), Entry::Pv)?;
+    disk::put_text(&content, "boot/at-3g", &at_3g)?;
+    for (name, mib) in [("900", 900), ("3750", 3750)] {
+        let file = std::fs::File::create(content.join("boot").join(name));
+        file.and_then(|file| file.set_len(mib << 20))
+            .context(|| "cannot make a sparse file")?;
+    }
+    let menu = "default 0\nfallback 1 2\ntimeout 0\n\
+        title one\n root (hd0,0)\n kernel /boot/at-3g\n initrd /boot/900\n\
+        title two\n root (hd0,0)\n kernel /boot/at-0\n initrd /boot/3750\n\
+        title three\n root (hd0,0)\n kernel /boot/at-3g after=refusals\n";
+    disk::put_text(&content, "boot/grub/menu.lst", menu.as_bytes())?;
+    let part = stage.folder.join("part.img");
+    disk::make_file_system(&stage.bed, FileSystem::Ext4, &content, 5000, &part)?;
+    let image = disk::join(Table::Mbr, &[part], 512, &stage.folder.join("disk.img"))?;
+    let device = stage.plug(&image)?;
+    let config = shim(&stage.share(&loader(stage))?, HUGE_MIB)
+        .extra("(hd0,0)/boot/grub/menu.lst")
+        .disk(&format!("vdev=xvda,access=rw,target={device}"));
+    let mut guest = stage.start(&config)?;
+    for words in [
+        "Error 28",
+        "beyond 0xf5800000 where its addresses end",
+        "Error 28",
+        "and a 32-bit loader has addresses for 3670 MiB",
+    ] {
+        guest.expect(words, FIVE_MINUTES)?;
+    }
+    hello::expect_hello(&mut guest, "after=refusals")
 }
 
 /// Starts the loader with a disk whose menu boots `program` with `module`.

@@ -153,8 +153,11 @@ impl Guest {
             "xl create {pause} /share/{name}.cfg || exit 1; xl domid {name} 2>/dev/null; true"
         );
         let mut answer = dom0.try_run(&line, limit)?;
-        if answer.code != 0 && answer.output.contains("died due to fatal signal") {
-            // xl's own child died (seen: of a damaged heap), which says nothing about the guest.
+        let is_dead = |output: &str| {
+            output.contains("died due to fatal signal") || output.contains("Segmentation fault")
+        };
+        if answer.code != 0 && is_dead(&answer.output) {
+            // xl or its child died (seen: of a damaged heap), which says nothing about the guest.
             dom0.try_run(
                 &format!(
                     "xl destroy {name}; rm -f /share/console/guest-{name}.log /share/console/xl-{name}.log"
