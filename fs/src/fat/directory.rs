@@ -57,7 +57,11 @@ impl<'a> Reader<'a> {
                 _ if attributes & LONG == LONG => self.long.add(&record)?,
                 _ => {
                     let long = core::mem::take(&mut self.long).finish(&record);
-                    return entry(&record, long).map(Some);
+                    let entry = entry(&record, long)?;
+                    // Nobody can ask for one without a name.
+                    if !entry.name.is_empty() {
+                        return Ok(Some(entry));
+                    }
                 }
             }
         }
@@ -190,6 +194,6 @@ impl LongName {
         let name: String = char::decode_utf16(units)
             .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
             .collect();
-        Some(name.into_bytes())
+        (!name.is_empty()).then(|| name.into_bytes())
     }
 }
