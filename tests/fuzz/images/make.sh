@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the images that the targets for file systems change: sh make.sh, in this folder; needs the Debian packages
-# e2fsprogs, dosfstools, mtools and xorriso. Inputs that are kept in ../seeds mean bytes of these very images: make
+# e2fsprogs, dosfstools, mtools, xorriso, xfsprogs, btrfs-progs and squashfs-tools, and root for some. Inputs that are kept in ../seeds mean bytes of these very images: make
 # new ones under new names.
 set -eu
 here=$PWD
@@ -81,3 +81,98 @@ iso() { # NAME TREE OPTIONS…
 }
 iso iso-rock-ridge tree -R
 iso iso-joliet tree --norock -J
+
+mounted() { # TYPE OPTIONS COMMAND…: runs the command with the image mounted at `at`; needs root
+    type=$1 options=$2
+    shift 2
+    mkdir -p at
+    mount -t "$type" -o "loop$options" image at
+    "$@"
+    umount at
+}
+fill() { cp -a tree/. at/; }
+prototype() { # FOLDER: what mkfs.xfs -p takes; it has no way to spell a blank
+    for path in "$1"/*; do
+        name=${path##*/}
+        case $name in
+            *" "*) ;;
+            *) if [ -L "$path" ]; then
+                echo "$name l--777 0 0 $(readlink "$path")"
+            elif [ -d "$path" ]; then
+                echo "$name d--755 0 0"
+                prototype "$path"
+            else
+                echo "$name ---644 0 0 $path"
+            fi ;;
+        esac
+    done
+    echo '$'
+}
+mkdir wide
+cp -r tree/. wide
+for number in $(seq 300); do : > "wide/many/entry-number-$number"; done
+{ printf '%s\n' - '0 0' 'd--755 0 0'; prototype wide; } > tree.proto
+xfs() { # NAME OPTIONS…
+    name=$1
+    shift
+    rm -f image
+    truncate -s 64M image
+    mkfs.xfs -q -f -L root --unsupported -p tree.proto "$@" image 2> log
+    keep image "$name"
+}
+xfs xfs-v5 -m uuid=6f1c9f9e-0000-4000-8000-000000000003
+xfs xfs-v5-1k -b size=1024 -n size=8192 -m rmapbt=0,reflink=0
+xfs xfs-v4 -m crc=0
+# What is left of one that was cut off: the log holds what the rest does not.
+rm -f image
+truncate -s 64M image
+mkfs.xfs -q -f -L root --unsupported image
+cut_off() {
+    fill
+    sync -f at
+    for number in $(seq 40); do echo $number > "at/round-$number"; done
+    mv at/boot/menu.lst at/boot/menu.old
+    printf 'title y\n' > at/boot/menu.lst
+    xfs_io -x -c 'shutdown -f' at
+}
+mounted xfs ,nouuid cut_off
+keep image xfs-dirty
+
+btrfs() { # NAME OPTIONS…
+    name=$1
+    shift
+    rm -f image
+    truncate -s 120M image
+    mkfs.btrfs -q -L root -U 6f1c9f9e-0000-4000-8000-000000000004 --rootdir tree "$@" image > log
+    keep image "$name"
+}
+btrfs btrfs-single -m single -d single
+btrfs btrfs-mixed -M
+btrfs btrfs-4k -n 4096 -m single -d single
+zipped() { # ALGORITHM
+    fill
+    command btrfs subvolume create at/inner > log
+    cp tree/boot/menu.lst at/inner/
+    cp at/boot/large "at/boot/again"
+}
+for algorithm in zlib lzo zstd; do
+    rm -f image
+    truncate -s 120M image
+    mkfs.btrfs -q -L root -m single -d single image > log
+    mounted btrfs ",compress-force=$algorithm" zipped
+    keep image "btrfs-$algorithm"
+done
+
+squashfs() { # NAME OPTIONS…
+    name=$1
+    shift
+    rm -f image
+    mksquashfs tree image -quiet -no-progress -all-root "$@" > log
+    keep image "$name"
+}
+squashfs squashfs-plain -noI -noD -noF -noX -b 4096
+squashfs squashfs-gzip -comp gzip -b 4096
+squashfs squashfs-xz -comp xz -b 8192 -no-fragments
+squashfs squashfs-zstd -comp zstd -b 4096
+squashfs squashfs-lz4 -comp lz4 -b 4096
+squashfs squashfs-lzo -comp lzo -b 4096

@@ -41,8 +41,9 @@ impl Base {
         }
     }
 
-    pub(crate) fn repaired(mut self, repair: Repair) -> Self {
-        self.repair = Some(repair);
+    /// The same image, repaired after changes.
+    pub(crate) fn repaired(mut self, repair: Option<Repair>) -> Self {
+        self.repair = repair;
         self
     }
 

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use fs::{BlockDevice, EntryKind, FileSystem, ReadAhead, Volume};
 
+use super::sums;
 use crate::Target;
 use crate::disk::Disk;
 use crate::image::Image;
-use crate::patches::{self, Base};
+use crate::patches::{self, Base, Repair};
 
 /// Longest input: about forty changes.
 const LONGEST: usize = 256;
@@ -21,12 +22,21 @@ macro_rules! images {
     };
 }
 
-/// A target over images with sectors of 512 bytes.
+/// Images with their checksums as they are after a change.
+const PLAIN: &[Option<Repair>] = &[None];
+
+/// A target over images with sectors of 512 bytes, once for each way to repair them.
 macro_rules! target {
-    ($target:ident, $name:literal, $about:literal, [$($image:literal),+ $(,)?]) => {
+    ($target:ident, $name:literal, $about:literal, [$($image:literal),+ $(,)?], $repairs:expr) => {
         pub(crate) const $target: Target = {
             static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
-                images![$($image),+].into_iter().map(Base::unpack).collect()
+                let repairs: &[Option<Repair>] = $repairs;
+                let bases = |repair: &Option<Repair>| {
+                    let repair = *repair;
+                    let images = images![$($image),+].into_iter().map(Base::unpack);
+                    images.map(move |base| base.repaired(repair))
+                };
+                repairs.iter().flat_map(bases).collect()
             });
             Target {
                 name: $name,
@@ -56,13 +66,51 @@ target!(
         "ext4-csum",
         "ext3-dirty",
         "ext4-dirty-v3"
-    ]
+    ],
+    PLAIN
 );
 target!(
     FAT,
     "fat",
     "FAT12, FAT16 and FAT32 with bytes changed",
-    ["fat12", "fat16", "fat32"]
+    ["fat12", "fat16", "fat32"],
+    PLAIN
+);
+
+target!(
+    XFS,
+    "xfs",
+    "XFS v4 and v5 with bytes changed, a log waiting to be replayed among them; checksums made right, or not",
+    ["xfs-v5", "xfs-v5-1k", "xfs-v4", "xfs-dirty"],
+    &[Some(sums::repair_xfs), None]
+);
+target!(
+    BTRFS,
+    "btrfs",
+    "btrfs, also compressed and with a subvolume, with bytes changed; checksums made right, or not",
+    [
+        "btrfs-single",
+        "btrfs-mixed",
+        "btrfs-4k",
+        "btrfs-zlib",
+        "btrfs-lzo",
+        "btrfs-zstd"
+    ],
+    &[Some(sums::repair_btrfs), None]
+);
+target!(
+    SQUASHFS,
+    "squashfs",
+    "squashfs, packed and not, with bytes changed",
+    [
+        "squashfs-plain",
+        "squashfs-gzip",
+        "squashfs-xz",
+        "squashfs-zstd",
+        "squashfs-lz4",
+        "squashfs-lzo"
+    ],
+    PLAIN
 );
 
 pub(crate) const ISO: Target = {

@@ -9,6 +9,7 @@ mod menu;
 mod partitions;
 mod screen;
 mod segment;
+mod sums;
 mod tables;
 mod transfer;
 
@@ -20,6 +21,9 @@ pub(crate) const ALL: &[Target] = &[
     files::EXT,
     files::FAT,
     files::ISO,
+    files::XFS,
+    files::BTRFS,
+    files::SQUASHFS,
     lease::OPTIONS,
     lease::DHCP,
     transfer::TFTP,

@@ -22,8 +22,8 @@ pub(crate) const TARGET: Target = Target {
 static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
     vec![
         Base::new(tables::mbr(), 512),
-        Base::new(tables::gpt(512), 512).repaired(tables::repair_512),
-        Base::new(tables::gpt(4096), 4096).repaired(tables::repair_4096),
+        Base::new(tables::gpt(512), 512).repaired(Some(tables::repair_512)),
+        Base::new(tables::gpt(4096), 4096).repaired(Some(tables::repair_4096)),
         Base::new(tables::gpt(512), 512),
     ]
 });
