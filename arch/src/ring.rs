@@ -192,16 +192,23 @@ impl FrontRing {
 
     /// Asks for an event with the next response, unless there is one already.
     pub fn arm(&mut self) -> Armed {
-        if self.page.load(RSP_PROD) != self.taken {
+        self.arm_for(1)
+    }
+
+    /// Asks for an event when there are `count` responses (at least 1), unless there are so many already.
+    pub fn arm_for(&mut self, count: u32) -> Armed {
+        let count = count.clamp(1, self.count);
+        let there = |ring: &Self| ring.page.load(RSP_PROD).wrapping_sub(ring.taken) >= count;
+        if there(self) {
             return Armed::Ready;
         }
-        self.page.store(RSP_EVENT, self.taken.wrapping_add(1));
+        self.page.store(RSP_EVENT, self.taken.wrapping_add(count));
         // The peer must see the wish before its index is read again, or both sides sleep.
         self.page.barrier();
-        if self.page.load(RSP_PROD) == self.taken {
-            Armed::Idle
-        } else {
+        if there(self) {
             Armed::Ready
+        } else {
+            Armed::Idle
         }
     }
 }

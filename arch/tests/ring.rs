@@ -83,3 +83,27 @@ fn events_are_wanted_only_by_a_side_that_sleeps() {
     front.put(&[3]).unwrap();
     assert_eq!(front.publish(), Notify::Wanted);
 }
+
+#[test]
+fn an_event_may_be_wanted_for_several_at_once() {
+    for start in [0, u32::MAX - 2] {
+        let (mut front, mut back, _xen) = halves(start);
+        for byte in 0..4 {
+            front.put(&[byte]).unwrap();
+        }
+        let _ = front.publish();
+        let mut entry = [0];
+        let mut answer = |back: &mut BackRing| {
+            back.take(&mut entry).unwrap();
+            back.put(&[9]).unwrap();
+            back.publish()
+        };
+        assert_eq!(front.arm_for(3), Armed::Idle);
+        assert_eq!(answer(&mut back), Notify::NotNeeded);
+        assert_eq!(front.arm(), Armed::Ready);
+        assert_eq!(front.arm_for(3), Armed::Idle);
+        assert_eq!(answer(&mut back), Notify::NotNeeded);
+        assert_eq!(answer(&mut back), Notify::Wanted);
+        assert_eq!(front.arm_for(3), Armed::Ready);
+    }
+}

@@ -26,8 +26,9 @@ pub trait NetDevice {
     /// Time since some fixed moment.
     fn now(&self) -> Duration;
 
-    /// Sleeps until a frame may have arrived or `until` has come; may wake early.
-    fn wait(&self, until: Duration);
+    /// Sleeps until `frames` frames may have arrived or `until` has come; may wake early, and may not sleep for long
+    /// while some but not all are there.
+    fn wait(&self, frames: u16, until: Duration);
 }
 
 /// Clears the checksum of the UDP datagram in `frame`, which means "none" (RFC 768): for frames that never left the

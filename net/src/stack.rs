@@ -337,7 +337,7 @@ impl Stack {
                 break;
             }
             let wake = self.wake_at().min(deadline);
-            self.device().wait(wake);
+            self.device().wait(1, wake);
         }
         let waited = self.now().saturating_sub(begun);
         self.lease.as_ref().ok_or(NetError::NoLease { waited })

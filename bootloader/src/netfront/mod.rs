@@ -43,6 +43,9 @@ impl fmt::Display for ConnectFailure {
 
 impl core::error::Error for ConnectFailure {}
 
+/// How long several frames are waited for: those there are may be fewer, if some were lost.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// A connected interface.
 pub struct Netfront {
     name: String,
@@ -109,9 +112,13 @@ impl Netfront {
 
     /// Says that an event is wanted for the next frame, and whether one has come meanwhile.
     pub fn arm(&self) -> bool {
+        self.arm_for(1)
+    }
+
+    fn arm_for(&self, frames: u32) -> bool {
         self.hv.take_pending(self.port);
         let mut queue = self.queue.borrow_mut();
-        queue.as_mut().is_some_and(Queue::arm)
+        queue.as_mut().is_some_and(|queue| queue.arm(frames))
     }
 
     /// Closes the interface: parts from the back end, takes every page back. Frames are lost afterwards. Closing again
@@ -163,8 +170,12 @@ impl NetDevice for Netfront {
         self.hv.now().since(Instant(0))
     }
 
-    fn wait(&self, until: Duration) {
-        if !self.arm() {
+    fn wait(&self, frames: u16, until: Duration) {
+        if !self.arm_for(frames.into()) {
+            let until = match frames {
+                0 | 1 => until,
+                _ => until.min(self.now().saturating_add(GATHER)),
+            };
             self.hv.poll(&[self.port], Instant(0).after(until));
         }
     }

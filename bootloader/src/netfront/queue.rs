@@ -19,6 +19,8 @@ use crate::blkfront::pages::Granted;
 const RX_PAGES: u16 = 256;
 /// Pages to send from: a TFTP client sends little.
 const TX_PAGES: u16 = 32;
+/// Pages that are given back to the back end together, while it has plenty.
+const RX_BATCH: u16 = 32;
 
 /// What went through an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,6 +48,8 @@ pub(super) struct Queue {
     rx_grant: GrantRef,
     tx_buffers: Vec<Buffer>,
     rx_buffers: Vec<Buffer>,
+    /// Pages in the ring that the back end has not been shown.
+    unshown: u16,
     /// The rest of a packet in several parts is passed over.
     skipping: bool,
     /// How the back end broke the protocol.
@@ -83,6 +87,7 @@ impl Queue {
             rx_grant: rx.grant,
             tx_buffers,
             rx_buffers: buffers.collect(),
+            unshown: 0,
             skipping: false,
             broken: None,
             counters: Counters::default(),
@@ -215,15 +220,19 @@ impl Queue {
         for _ in 0..RX_PAGES {
             let mut entry = [0; RX_ENTRY_BYTES];
             match self.rx.take(&mut entry) {
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    self.show(hv, port);
+                    return Ok(None);
+                }
                 Ok(Some(())) => {}
                 Err(overrun) => return Err(self.breaks(format!("{overrun}"))),
             }
             let response = RxResponse::decode(entry);
             let len = self.copy_out(response, out)?;
             self.offer(response.id);
-            if self.rx.publish() == Notify::Wanted {
-                let _ = hv.send(port);
+            self.unshown += 1;
+            if self.unshown >= RX_BATCH {
+                self.show(hv, port);
             }
             match len {
                 Some(len) => {
@@ -234,6 +243,13 @@ impl Queue {
             }
         }
         Ok(None)
+    }
+
+    /// Shows the back end the pages that it may have.
+    fn show(&mut self, hv: &dyn Hypervisor, port: Port) {
+        if core::mem::take(&mut self.unshown) > 0 && self.rx.publish() == Notify::Wanted {
+            let _ = hv.send(port);
+        }
     }
 
     /// Copies the frame of a response, if it is a whole and good one.
@@ -271,8 +287,8 @@ impl Queue {
         Ok(Some(len))
     }
 
-    /// Asks for an event with the next frame; whether one is there already.
-    pub(super) fn arm(&mut self) -> bool {
-        self.broken.is_none() && self.rx.arm() == Armed::Ready
+    /// Asks for an event when there are `frames` frames; whether there are so many already.
+    pub(super) fn arm(&mut self, frames: u32) -> bool {
+        self.broken.is_none() && self.rx.arm_for(frames) == Armed::Ready
     }
 }

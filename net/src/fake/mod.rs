@@ -167,6 +167,13 @@ impl Lan {
             .or_else(|| take_due(&mut self.to_client, now))
     }
 
+    /// When so many frames will be there for the client, if they are on their way.
+    pub fn gathered_at(&self, frames: u16) -> Option<Duration> {
+        let mut due: Vec<Duration> = self.to_client.iter().map(|(at, _)| *at).collect();
+        due.sort();
+        due.get(usize::from(frames).saturating_sub(1)).copied()
+    }
+
     /// When something happens next.
     pub fn wake_at(&mut self, now: Duration) -> Option<Duration> {
         if !self.injected.is_empty() {
@@ -190,6 +197,8 @@ pub struct Card {
     /// The wire.
     pub lan: RefCell<Lan>,
     now: Cell<Duration>,
+    /// How often somebody has slept.
+    pub waits: Cell<u64>,
 }
 
 impl Card {
@@ -199,6 +208,7 @@ impl Card {
         Self {
             lan: RefCell::new(lan),
             now: Cell::new(Duration::from_secs(1000)),
+            waits: Cell::new(0),
         }
     }
 
@@ -239,9 +249,11 @@ impl NetDevice for Card {
         self.now.get()
     }
 
-    fn wait(&self, until: Duration) {
+    fn wait(&self, frames: u16, until: Duration) {
+        self.waits.set(self.waits.get() + 1);
         let now = self.now.get();
         let next = self.lan.borrow_mut().wake_at(now);
+        let next = self.lan.borrow_mut().gathered_at(frames).or(next);
         let wake = next.map_or(until, |next| next.min(until));
         self.now.set(wake.max(now + Duration::from_nanos(200)));
         self.lan.borrow_mut().run(self.now.get());

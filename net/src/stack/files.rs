@@ -15,6 +15,8 @@ use crate::tftp::{Heard, PATIENCE, Transfer, Wishes};
 /// Blocks in a row that the server is asked to send: they all fit the receive ring of an interface (256 frames), even
 /// while nobody looks.
 const WINDOW: u16 = 64;
+/// Bytes of a file that are taken from the interface before the reader gets them.
+const BATCH: usize = 32 << 10;
 /// Bytes of IPv4, UDP and TFTP headers before a block.
 const BLOCK_HEADERS: usize = 20 + 8 + 4;
 /// A reader who was away for longer than this may find that the server has given up: the file is asked for again.
@@ -291,7 +293,7 @@ impl Stack {
         }
     }
 
-    /// Takes frames until one brings part of the file; sleeps, but not beyond `until`, when there are none.
+    /// Takes what has come, up to what has to be answered; sleeps, but not beyond `until`, when there is nothing.
     fn step(&mut self, remote: &mut Remote, head: usize, until: Duration) -> Result<(), NetError> {
         let begun = self.now();
         let now = moment(begun);
@@ -301,7 +303,7 @@ impl Stack {
                 break;
             }
             idle = false;
-            if self.deliver(remote, head)? {
+            if self.deliver(remote, head, begun)? {
                 break;
             }
         }
@@ -325,24 +327,29 @@ impl Stack {
         }
         self.tell(begun);
         if idle {
-            let due = self
-                .active
-                .as_ref()
-                .map_or(until, |active| active.transfer.wake_at());
+            let (due, frames) = self.active.as_ref().map_or((until, 1), |active| {
+                let transfer = &active.transfer;
+                // Waking for each frame costs more than the frame. Half of what is to come: the other half arrives
+                // while this one is read.
+                (transfer.wake_at(), transfer.expected() / 2)
+            });
             let wake = self.wake_at().min(due).min(until);
-            self.device().wait(wake);
+            self.device().wait(frames.max(1), wake);
         }
         Ok(())
     }
 
-    /// Hands datagrams to the transfer; whether part of the file came.
-    fn deliver(&mut self, remote: &mut Remote, head: usize) -> Result<bool, NetError> {
-        let now = self.now();
+    /// Hands datagrams to the transfer; whether that is enough for now.
+    fn deliver(
+        &mut self,
+        remote: &mut Remote,
+        head: usize,
+        now: Duration,
+    ) -> Result<bool, NetError> {
         let Some(active) = &mut self.active else {
-            return Ok(false);
+            return Ok(true);
         };
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.udp);
-        let mut came = false;
         while let Ok((datagram, from)) = socket.recv() {
             if from.endpoint.addr != IpAddress::Ipv4(remote.server) {
                 continue;
@@ -354,11 +361,11 @@ impl Stack {
                     let at = active.transfer.received().saturating_sub(count);
                     remote.keep(at, bytes, head);
                     active.spill.extend_from_slice(bytes);
-                    came = true;
                 }
             }
         }
-        Ok(came)
+        let read = active.spill.len() >= BATCH;
+        Ok(read || active.transfer.has_out() || active.transfer.is_done())
     }
 
     fn tell(&self, now: Duration) {

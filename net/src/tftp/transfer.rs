@@ -192,6 +192,25 @@ impl Transfer {
             .min(self.progress_at.saturating_add(PATIENCE))
     }
 
+    /// Frames that the server sends before it hears from this side, as far as is known: 0 before it has answered.
+    #[must_use]
+    pub fn expected(&self) -> u16 {
+        let window = self.window.saturating_sub(self.unacknowledged);
+        let (Phase::Receiving, Some(size)) = (self.phase, self.size) else {
+            return 0;
+        };
+        // A file ends with a block that is not full, and may be empty.
+        let left = size.saturating_sub(self.received);
+        let blocks = left.checked_div(u64::from(self.block)).unwrap_or(0);
+        window.min(u16::try_from(blocks).unwrap_or(u16::MAX).saturating_add(1))
+    }
+
+    /// Whether there is something to send.
+    #[must_use]
+    pub fn has_out(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     /// The next datagram to send.
     pub fn next_out(&mut self) -> Option<Outgoing> {
         self.out.pop_front()

@@ -165,6 +165,21 @@ fn windows_save_time() {
     assert!(took[0] > took[1] * 20, "{took:?}");
 }
 
+/// Sleeping and waking cost more than a frame does.
+#[test]
+fn nobody_wakes_for_each_frame() {
+    for (window, per_block) in [(64, 0.2), (0, 2.1)] {
+        let mut bed = Bed::with_file(pattern(3_000_000), |settings| {
+            settings.tftp.window = window;
+        });
+        let before = bed.card.waits.get();
+        assert!(fetch(&mut bed).unwrap() == pattern(3_000_000));
+        let waits = (bed.card.waits.get() - before) as f64;
+        let blocks = 3_000_000_f64 / 1468.0;
+        assert!(waits < blocks * per_block, "{waits} waits, window {window}");
+    }
+}
+
 #[test]
 fn a_missing_file_is_error_15_in_the_servers_words() {
     let mut bed = Bed::with_file(Vec::new(), |_| {});

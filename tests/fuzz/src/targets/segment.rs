@@ -190,7 +190,7 @@ impl NetDevice for Card {
         self.now.get()
     }
 
-    fn wait(&self, until: Duration) {
+    fn wait(&self, _frames: u16, until: Duration) {
         let next = self.coming.borrow().front().map(|(due, _)| *due);
         let wake = next.map_or(until, |next| next.min(until));
         self.now
