@@ -4,6 +4,7 @@
 //! caches dropped, and the medians are compared.
 
 mod lab;
+mod network;
 mod report;
 
 use std::ops::Range;
@@ -46,6 +47,8 @@ enum Part {
     Menu,
     /// The smallest guest.
     Memory,
+    /// Files over the network.
+    Network,
 }
 
 /// Bytes of the large initrd.
@@ -103,7 +106,8 @@ fn make_disk(bed: &Bed, folder: &Path) -> Result<DiskImage> {
     disk::put(&content, "boot/vmlinuz", &kernel.image)?;
     let recipe = |payload_bytes| Recipe {
         payload_bytes,
-        more: DD.to_owned(),
+        more: [DD, &network::linux_script()].concat(),
+        programs: network::CLIENTS.to_vec(),
     };
     let small = ramdisk::build(bed, kernel, &recipe(0))?;
     let payload = INITRD_BYTES.saturating_sub(small.bytes.len() + 512);
@@ -445,6 +449,9 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
     }
     if wanted(Part::Menu) {
         bench.menus(large_mib)?;
+    }
+    if wanted(Part::Network) {
+        bench.network(&folder.join("content"))?;
     }
     bench.sizes(&image, &grub)?;
     if wanted(Part::Memory) && !(options.quick && options.only.is_none()) {

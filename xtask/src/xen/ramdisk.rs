@@ -1,10 +1,11 @@
 //! The test guest's initrd: busybox, modules and an init that reports what it finds.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::cpio::Cpio;
 use super::initrd::modules;
-use crate::bed::{Bed, Kernel, KernelModules};
+use crate::bed::{Bed, Kernel, KernelModules, with_libraries};
 use crate::problem::{Context, Result};
 
 /// What the guest loads before it looks for disks and interfaces.
@@ -29,6 +30,8 @@ pub(crate) struct Recipe {
     pub(crate) payload_bytes: usize,
     /// More shell for the guest, run before its last line.
     pub(crate) more: String,
+    /// Programs of the bed that the guest has beside busybox, such as `usr/bin/atftp`.
+    pub(crate) programs: Vec<&'static str>,
 }
 
 /// A finished initrd.
@@ -51,16 +54,13 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
     cpio.character_device("dev/console", 5, 1);
     cpio.character_device("dev/null", 1, 3);
     let busybox = bed.file("bin/busybox")?;
-    cpio.file(
-        "bin/busybox",
-        0o755,
-        &fs::read(&busybox).context(|| "cannot read busybox")?,
-    );
+    cpio.file("bin/busybox", 0o755, &read(&busybox)?);
     cpio.link("bin/sh", "busybox");
     cpio.file("init", 0o755, include_bytes!("guest-init.sh"));
     if !recipe.more.is_empty() {
         cpio.file("more", 0o644, recipe.more.as_bytes());
     }
+    add_programs(&mut cpio, bed, &recipe.programs)?;
     modules(&mut cpio, &KernelModules::open(&kernel.modules)?, MODULES)?;
     let mut payload_sha256 = String::new();
     if recipe.payload_bytes > 0 {
@@ -72,6 +72,32 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
         bytes: cpio.finish(),
         payload_sha256,
     })
+}
+
+/// Puts programs of the bed into `/bin`, and their libraries where the dynamic loader looks.
+fn add_programs(cpio: &mut Cpio, bed: &Bed, programs: &[&str]) -> Result<()> {
+    if programs.is_empty() {
+        return Ok(());
+    }
+    let files: Vec<PathBuf> = programs.iter().map(|path| bed.root.join(path)).collect();
+    for file in &files {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.context(|| "a program without a name")?;
+        cpio.file(&format!("bin/{name}"), 0o755, &read(file)?);
+    }
+    for (name, file) in with_libraries(&bed.root, &files)? {
+        let folder = if name.starts_with("ld-linux") {
+            "lib64"
+        } else {
+            "lib/x86_64-linux-gnu"
+        };
+        cpio.file(&format!("{folder}/{name}"), 0o755, &read(&file)?);
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).context(|| format!("cannot read {}", file.display()))
 }
 
 /// A second archive with one small file, for a menu that concatenates several initrds.
