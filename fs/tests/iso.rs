@@ -105,6 +105,24 @@ fn a_large_file_is_one_read_and_its_two_ends() {
     assert!(disk.reads.get() - before <= 3);
 }
 
+/// xorriso writes it as a component that elsewhere means the root.
+#[test]
+fn a_doubled_slash_in_a_link() {
+    let scratch = Scratch::new();
+    let tree = vec![
+        ("a".into(), Sample::Directory),
+        ("a/b".into(), Sample::Directory),
+        ("a/b/up".into(), Sample::Link("..//file")),
+        ("a/b/root".into(), Sample::Link("/file")),
+        ("a/file".into(), Sample::File(b"beside".to_vec())),
+        ("file".into(), Sample::File(b"in the root".to_vec())),
+    ];
+    write_tree(&scratch.path("root"), &tree);
+    let files = mount(make(&scratch, &["-R"])).unwrap();
+    assert_eq!(read(files.as_ref(), "a/b/up").unwrap(), b"beside");
+    assert_eq!(read(files.as_ref(), "a/b/root").unwrap(), b"in the root");
+}
+
 /// Xen's advisory 497: a continuation that points at itself.
 #[test]
 fn continuations_in_a_circle_end() {

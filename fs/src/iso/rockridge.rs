@@ -130,7 +130,8 @@ impl Link {
             match flags & 0x0e {
                 0x02 => self.target.push(b'.'),
                 0x04 => self.target.extend_from_slice(b".."),
-                0x08 => self.target = b"/".to_vec(),
+                // The root, or, in the middle, a doubled slash.
+                0x08 => self.target.push(b'/'),
                 _ => self.target.extend_from_slice(text),
             }
             self.is_open = flags & 0x01 != 0;
