@@ -29,7 +29,7 @@ const GUEST: u8 = 9;
 const ROUNDS_MAX: usize = 3;
 
 /// What Linux does when its command line says `pvgrub.tftp`. Its sockets get room for whole windows: with Debian's
-/// default they lose blocks, after which atftp ends with half a file.
+/// default, blocks were lost.
 const FETCH: &str = "\
 if grep -q pvgrub.tftp /proc/cmdline; then
   fetch() { # fetch FILE BYTES CLIENT...
@@ -69,7 +69,7 @@ fn menu(fetches: &[(&str, &str)]) -> String {
 }
 
 /// Whether this is the guest's line about a file of which a block or more is missing. The last block is not counted:
-/// atftp 0.8 leaves it out now and then, where it does not fill its window.
+/// in this bed atftp 0.8 does not write it, with windows of 64 and of 16 blocks.
 fn is_half(line: &str) -> bool {
     let got = number_before(line, " of ");
     let all = number_before(line, " bytes");
