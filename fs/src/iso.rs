@@ -109,9 +109,7 @@ impl Iso {
                 }
                 node.pieces = core::mem::take(&mut pieces).into();
             }
-            // Nobody can ask for one without a name.
-            let name = self.name(&record, &mut node)?;
-            let Some(name) = name.filter(|name| !name.is_empty()) else {
+            let Some(name) = self.name(&record, &mut node)? else {
                 continue;
             };
             if let Some(found) = visit(&name, &node)? {

@@ -151,7 +151,12 @@ impl<T: Tree> FileSystem for Mounted<T> {
     fn list(&self, path: &[u8]) -> Result<Vec<DirEntry>, FsError> {
         let (node, path) = self.resolve(path)?;
         match self.0.node_kind(&node) {
-            EntryKind::Directory => self.0.children(&node),
+            EntryKind::Directory => {
+                let mut entries = self.0.children(&node)?;
+                // Some disks have them; nobody can ask for one.
+                entries.retain(|entry| !entry.name.is_empty());
+                Ok(entries)
+            }
             _ => Err(FsError::NotADirectory { path }),
         }
     }

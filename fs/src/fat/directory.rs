@@ -57,11 +57,7 @@ impl<'a> Reader<'a> {
                 _ if attributes & LONG == LONG => self.long.add(&record)?,
                 _ => {
                     let long = core::mem::take(&mut self.long).finish(&record);
-                    let entry = entry(&record, long)?;
-                    // Nobody can ask for one without a name.
-                    if !entry.name.is_empty() {
-                        return Ok(Some(entry));
-                    }
+                    return entry(&record, long).map(Some);
                 }
             }
         }
