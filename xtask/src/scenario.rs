@@ -119,6 +119,16 @@ impl Stage {
         Ok(format!("/share/{}/{name}", self.name))
     }
 
+    /// What dom0 wrote to the shared file `name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn read_shared(&self, name: &str) -> Result<String> {
+        let file = self.machine.share().join(&self.name).join(name);
+        let bytes = fs::read(&file).context(|| format!("cannot read {}", file.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The disk image `name`, made by `make` (given an empty folder) unless a scenario of this run has made it.
     ///
     /// # Errors

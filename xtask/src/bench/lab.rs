@@ -65,14 +65,25 @@ impl Lab {
     /// # Errors
     /// When dom0 does not take it.
     pub(super) fn plug(&self, image: &DiskImage) -> Result<String> {
+        let device = self.plug_bare(image)?;
+        self.dom0.run(&format!(
+            "until [ -b {device}1 ]; do usleep 20000; done; mkdir -p /bench && mount -r -t ext4 {device}1 /bench"
+        ))?;
+        Ok(device)
+    }
+
+    /// Plugs a disk in and returns the device.
+    ///
+    /// # Errors
+    /// When dom0 does not take it.
+    pub(super) fn plug_bare(&self, image: &DiskImage) -> Result<String> {
         let number = self.machine.plug(image)?;
         let found = self.dom0.run(&format!(
             "until ls /sys/bus/scsi/devices/*:0:{number}:0/block 2>/dev/null; do usleep 50000; done"
         ))?;
         let device = format!("/dev/{}", found.lines().last().unwrap_or_default().trim());
-        self.dom0.run(&format!(
-            "until [ -b {device}1 ]; do usleep 20000; done; mkdir -p /bench && mount -r -t ext4 {device}1 /bench"
-        ))?;
+        self.dom0
+            .run(&format!("until [ -b {device} ]; do usleep 20000; done"))?;
         Ok(device)
     }
 

@@ -3,6 +3,7 @@
 //! Ratios count, not seconds: everything runs in software emulation. So the candidates take turns, each with dom0's
 //! caches dropped, and the medians are compared.
 
+mod files;
 mod lab;
 mod network;
 mod report;
@@ -49,6 +50,8 @@ enum Part {
     Memory,
     /// Files over the network.
     Network,
+    /// Files on ext4 beside the bare disk.
+    Files,
 }
 
 /// Bytes of the large initrd.
@@ -400,8 +403,18 @@ fn number_before(text: &str, unit: &str) -> Option<f64> {
 
 /// MiB/s from the loader's note `[initrd, 65536 KiB, 0.412 s]`.
 fn initrd_rate(console: &str) -> Option<f64> {
-    let (_, note) = console.split_once("[initrd, ")?;
-    Some(number_before(note, " KiB")? / 1024.0 / number_before(note, " s]")?)
+    initrd_rates(console).first().copied()
+}
+
+/// The same for each initrd of a boot.
+fn initrd_rates(console: &str) -> Vec<f64> {
+    let rate =
+        |note: &str| Some(number_before(note, " KiB")? / 1024.0 / number_before(note, " s]")?);
+    console
+        .split("[initrd, ")
+        .skip(1)
+        .filter_map(rate)
+        .collect()
 }
 
 /// MiB/s from the guest's line `GUEST: dd read 3 times 200704 sectors from 7.10 to 8.42 seconds`.
@@ -452,6 +465,9 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
     }
     if wanted(Part::Network) {
         bench.network(&folder.join("content"))?;
+    }
+    if wanted(Part::Files) {
+        bench.files(&bed, &folder)?;
     }
     bench.sizes(&image, &grub)?;
     if wanted(Part::Memory) && !(options.quick && options.only.is_none()) {

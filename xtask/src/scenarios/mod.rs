@@ -2,6 +2,7 @@
 
 mod chain;
 mod direct;
+mod files;
 mod hello;
 mod loader;
 pub(crate) mod media;
@@ -11,6 +12,7 @@ mod packing;
 mod places;
 mod refusals;
 mod sizes;
+pub(crate) mod tree;
 mod trouble;
 pub(crate) mod wide32;
 mod witness;
@@ -24,6 +26,8 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         loader::TABLE,
         places::PLACES,
         places::OTHERS,
+        files::EXT,
+        files::OTHERS,
         packing::TABLE,
         refusals::TABLE,
         chain::TABLE,

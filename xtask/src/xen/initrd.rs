@@ -30,6 +30,11 @@ const MODULES: &[&str] = &[
     "sch_netem",
     "crc32c_generic",
     "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859-1",
+    "isofs",
 ];
 
 /// The toolstack's programs, below its folder `usr/lib/xen-*/bin`.

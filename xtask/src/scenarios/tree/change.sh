@@ -1,0 +1,20 @@
+#!/bin/sh
+# change.sh FOLDER WAY: changes what fill.sh wrote. The changes are committed when it returns, and not yet in their places;
+# by fast commits, if WAY is fast.
+set -e
+cd "$1"
+sync
+echo changed > boot/grub/menu.lst.new; mv boot/grub/menu.lst.new boot/grub/menu.lst
+mv "names/a file with number 7" boot/moved
+i=20; while [ $i -lt 60 ]; do rm "names/a file with number $i"; i=$((i+1)); done
+mkdir new; i=0; while [ $i -lt 60 ]; do echo "new $i" > "new/file $i"; i=$((i+1)); done
+rm -r deep/level-1/level-2/level-3
+# Blocks of the folders just removed become data.
+head -c 200000 /dev/urandom > new/data
+cp magic new/magic
+ln -s ../boot/moved new/link; chmod 0640 sized-100
+dd if=/dev/null of=sized-300000 bs=1000 seek=10 2>/dev/null
+sync
+if [ "$2" = fast ]; then
+  i=0; while [ $i -lt 5 ]; do echo "fast $i" | dd of=fast-$i conv=fsync 2>/dev/null; i=$((i+1)); done
+fi
