@@ -1,6 +1,6 @@
 #!/bin/sh
-# change.sh FOLDER WAY: changes what fill.sh wrote. The changes are committed when it returns, and not yet in their places;
-# by fast commits, if WAY is fast.
+# change.sh FOLDER WAY: changes what fill.sh wrote. The changes are committed when it returns and, as only fsync was used
+# and not sync, are not yet in their places. If WAY is fast, fast commits follow.
 set -e
 cd "$1"
 sync
@@ -10,11 +10,13 @@ i=20; while [ $i -lt 60 ]; do rm "names/a file with number $i"; i=$((i+1)); done
 mkdir new; i=0; while [ $i -lt 60 ]; do echo "new $i" > "new/file $i"; i=$((i+1)); done
 rm -r deep/level-1/level-2/level-3
 # Blocks of the folders just removed become data.
-head -c 200000 /dev/urandom > new/data
-cp magic new/magic
+head -c 200000 /dev/urandom | dd of=new/data conv=fsync 2>/dev/null
+dd if=magic of=new/magic bs=1000 conv=fsync 2>/dev/null
 ln -s ../boot/moved new/link; chmod 0640 sized-100
 dd if=/dev/null of=sized-300000 bs=1000 seek=10 2>/dev/null
-sync
 if [ "$2" = fast ]; then
+  sync
   i=0; while [ $i -lt 5 ]; do echo "fast $i" | dd of=fast-$i conv=fsync 2>/dev/null; i=$((i+1)); done
+else
+  echo all | dd of=committed conv=fsync 2>/dev/null
 fi
