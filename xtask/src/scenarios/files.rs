@@ -394,7 +394,7 @@ fn boot(stage: &mut Stage, options: &[&str]) -> Outcome {
     let folder = mount(stage, &image, "rw")?;
     let newer = stage.share_bytes("menu", menu("new", "renamed").as_bytes())?;
     stage.dom0.run(&format!(
-        "cd {folder}/boot && sync && dd if={newer} of=menu.new conv=fsync && mv menu.new menu.lst && mv hello renamed && echo x | dd of=later conv=fsync"
+        "cd {folder}/boot && sync -f . && dd if={newer} of=menu.new conv=fsync && mv menu.new menu.lst && mv hello renamed && echo x | dd of=later conv=fsync"
     ))?;
     let crash = copy(&image, "crash.img")?;
     unmount(stage, &folder)?;

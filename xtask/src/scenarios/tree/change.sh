@@ -1,9 +1,9 @@
 #!/bin/sh
 # change.sh FOLDER WAY: changes what fill.sh wrote. The changes are committed when it returns and, as only fsync was used
-# and not sync, are not yet in their places. If WAY is fast, fast commits follow.
+# and no other sync, are not yet in their places. If WAY is fast, fast commits follow.
 set -e
 cd "$1"
-sync
+sync -f .
 echo changed > boot/grub/menu.lst.new; mv boot/grub/menu.lst.new boot/grub/menu.lst
 mv "names/a file with number 7" boot/moved
 i=20; while [ $i -lt 60 ]; do rm "names/a file with number $i"; i=$((i+1)); done
@@ -15,7 +15,7 @@ dd if=magic of=new/magic bs=1000 conv=fsync 2>/dev/null
 ln -s ../boot/moved new/link; chmod 0640 sized-100
 dd if=/dev/null of=sized-300000 bs=1000 seek=10 2>/dev/null
 if [ "$2" = fast ]; then
-  sync
+  sync -f .
   i=0; while [ $i -lt 5 ]; do echo "fast $i" | dd of=fast-$i conv=fsync 2>/dev/null; i=$((i+1)); done
 else
   echo all | dd of=committed conv=fsync 2>/dev/null
