@@ -55,7 +55,7 @@ pub fn bad_name(error: NameError) -> Failure {
     let good = match error {
         NameError::Path => "such as /boot/vmlinuz, (hd0,0)/boot/vmlinuz or (hd0)1+10",
         NameError::Device | NameError::BsdLetter(_) | NameError::Number => {
-            "disks are (hd0), (hd1) and so on, their partitions (hd0,0), (hd0,1) and so on; `ls` lists them"
+            "such as (hd0) or, for its first partition, (hd0,0); `ls` lists them"
         }
     };
     Failure::new(Code(error.grub_error()))

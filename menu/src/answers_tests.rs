@@ -113,7 +113,11 @@ fn completion_says_why_there_is_nothing() {
 
 #[test]
 fn long_answers_stop_after_a_screenful_where_they_were_typed() {
-    let ran = run_menu(THREE, "chelp\r q<off>");
+    let ran = run_menu(THREE, "chelp\r<off>");
+    let shown = ran.terminal.text();
+    assert!(shown.contains("savedefault") && !shown.contains("viewport"));
+    assert!(!shown.contains("[Hit return"), "it fits a screen: {shown}");
+    let ran = run_menu(THREE, "chelp --all\r q<off>");
     assert_eq!(
         ran.terminal
             .text()
@@ -122,7 +126,7 @@ fn long_answers_stop_after_a_screenful_where_they_were_typed() {
         1
     );
     assert!(ran.terminal.text().contains("viewport"));
-    let ran = run_menu(THREE, "cpager off\rhelp\r<off>");
+    let ran = run_menu(THREE, "cpager off\rhelp --all\r<off>");
     assert!(!ran.terminal.text().contains("[Hit return"));
     // Nobody is there to press a key while an entry runs.
     let ran = run_menu("timeout 0\ntitle x\nhelp\nkernel /a\n", "");

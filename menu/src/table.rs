@@ -160,7 +160,7 @@ commands! {
     "halt" Entry Extended commands::boot::halt, "[--no-apm]",
         "Powers the domain off. The original crashed it.";
     "help" Entry Works commands::settings::help, "[--all] [COMMAND...]",
-        "Lists the commands that can be typed, or with --all those of menus too, or explains those named; a beginning is enough.";
+        "Lists the commands that do something when typed, or with --all every word that a menu may hold, or explains those named; a beginning is enough.";
     "hiddenmenu" Setting Works commands::settings::nothing, "",
         "Counts down without showing the menu; ESC shows it.";
     "hide" Anywhere Refused commands::disk::refuse, "PARTITION",

@@ -158,14 +158,11 @@ fn parsing_is_linear() {
             std::hint::black_box(parse(&text));
             start.elapsed()
         };
-        let (short, long) = (
-            time(20_000).max(Duration::from_micros(500)),
-            time(2_000_000),
-        );
-        assert!(
-            long < short * 2000,
-            "{}: {short:?} and {long:?}",
-            kind.escape_ascii()
-        );
+        // A machine that does not run the test for seconds says nothing about it: such a measurement is made again.
+        let is_linear = || {
+            let short = time(20_000).max(Duration::from_micros(500));
+            time(2_000_000) < short * 2000
+        };
+        assert!((0..5).any(|_| is_linear()), "{}", kind.escape_ascii());
     }
 }

@@ -11,7 +11,7 @@ use crate::keys::Key;
 use crate::lexer::{split_word, words};
 use crate::number;
 use crate::parse;
-use crate::table::{COMMANDS, Place};
+use crate::table::{COMMANDS, CommandInfo, Place, Status};
 use crate::terminal::TerminalKind;
 use crate::text::visible;
 use crate::tree::Command;
@@ -206,7 +206,7 @@ fn not_saved(session: &mut Session<'_>, failure: &Failure) -> Result<(), Exit> {
 
 pub(crate) fn help(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
     let text = match split_word(&command.args) {
-        (b"", b"") => help_list(session.state.columns, Listed::Typed),
+        (b"", b"") => help_list(session.state.columns, Listed::Useful),
         (b"--all", b"") => help_list(session.state.columns, Listed::All),
         _ => help_for(&command.args, session.state.columns)?,
     };
@@ -216,18 +216,22 @@ pub(crate) fn help(session: &mut Session<'_>, command: &Command) -> Result<(), E
 /// Which commands `help` lists.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Listed {
-    /// Those that can be typed.
-    Typed,
-    /// Those of menus too.
+    /// Those that do something where they are typed.
+    Useful,
+    /// Those of menus too, and those that are accepted without effect or refused.
     All,
 }
 
 fn help_list(width: usize, listed: Listed) -> String {
     let half = width.saturating_sub(2).checked_div(2).unwrap_or(0).max(20);
     let mut text = String::new();
-    let shown = COMMANDS.iter().filter(|info| {
-        listed == Listed::All || !matches!(info.place, Place::Title | Place::Setting)
-    });
+    let is_useful = |info: &&CommandInfo| {
+        !matches!(info.place, Place::Title | Place::Setting)
+            && matches!(info.status, Status::Works | Status::Extended)
+    };
+    let shown = COMMANDS
+        .iter()
+        .filter(|info| listed == Listed::All || is_useful(info));
     for (index, info) in shown.enumerate() {
         let mut line = format!("{} {}", info.name, info.syntax);
         if line.len() > half.saturating_sub(1) {
@@ -261,7 +265,9 @@ fn help_for(names: &[u8], width: usize) -> Result<String, Exit> {
                 .into());
         }
         for info in matching {
-            text.push_str(&format!("{}: {} {}\n", info.name, info.name, info.syntax));
+            let line = format!("{}: {} {}", info.name, info.name, info.syntax);
+            text.push_str(line.trim_end());
+            text.push('\n');
             text.push_str(&wrap(info.help, width.saturating_sub(5).max(20), "    "));
         }
     }

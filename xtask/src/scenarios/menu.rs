@@ -39,7 +39,7 @@ pub(super) const TABLE: &[Scenario] = rows! {
 };
 
 /// The hello kernel, and this menu.
-fn files(stage: &Stage, menu: &str) -> crate::problem::Result<Vec<Content>> {
+pub(super) fn files(stage: &Stage, menu: &str) -> crate::problem::Result<Vec<Content>> {
     Ok(vec![
         content("boot/hello", hello::program(stage, Entry::Pv)?),
         content("boot/grub/menu.lst", menu),
@@ -47,19 +47,19 @@ fn files(stage: &Stage, menu: &str) -> crate::problem::Result<Vec<Content>> {
 }
 
 /// A guest whose first disk holds the hello kernel and this menu.
-fn start(stage: &mut Stage, menu: &str) -> Result<Guest, Trouble> {
+pub(super) fn start(stage: &mut Stage, menu: &str) -> Result<Guest, Trouble> {
     let device = plug_ext4(stage, files(stage, menu)?)?;
     stage.start(&loader_on(stage, MIB, &device)?)
 }
 
 /// The menu is drawn and takes keys.
-fn wait_for_menu(guest: &mut Guest) -> Outcome {
+pub(super) fn wait_for_menu(guest: &mut Guest) -> Outcome {
     guest.expect("to select which entry is highlighted", SOON)?;
     Ok(())
 }
 
 /// Types a line at a prompt, once the one before has been answered.
-fn type_line(guest: &mut Guest, prompt: &str, line: &str) -> Outcome {
+pub(super) fn type_line(guest: &mut Guest, prompt: &str, line: &str) -> Outcome {
     guest.expect(prompt, SOON)?;
     guest.type_keys(format!("{line}\r").as_bytes())
 }
@@ -286,34 +286,39 @@ fn save_refused(stage: &mut Stage) -> Outcome {
     expect_hello(&mut guest, "chosen=a")
 }
 
-/// The same menu boots whichever number the disk has.
+/// The same menu boots whichever number the disk has, by its label or its UUID.
 fn find_label(stage: &mut Stage) -> Outcome {
-    let kind = FileSystem::Fat16; // its label is PVGRUB
-    let part = Part {
-        kind,
-        content: vec![content("hello", hello::program(stage, Entry::Pv)?)],
+    let hello = hello::program(stage, Entry::Pv)?;
+    // Labels and UUID are those that `xen::disk` gives.
+    let fat = Part {
+        kind: FileSystem::Fat16,
+        content: vec![content("on-fat", &hello)],
     };
-    let first = make_disk(stage, "labelled", Table::Mbr, 512, &[part])?;
+    let first = make_disk(stage, "fat", Table::Mbr, 512, &[fat])?;
     let first = stage.plug(&first)?;
-    let other = Part::ext4(vec![content("other", "nothing to boot")]);
-    let second = make_disk(stage, "other", Table::Mbr, 512, &[other])?;
+    let ext4 = Part::ext4(vec![content("on-ext4", &hello)]);
+    let second = make_disk(stage, "ext4", Table::Mbr, 512, &[ext4])?;
     let second = stage.plug(&second)?;
-    let menu = "timeout 1\nfallback 1\n\
-        title by find\n find --set-root --label PVGRUB\n kernel /hello by=find\n\
-        title by root\n root LABEL=PVGRUB\n kernel /hello by=root\n";
+    let menu = "timeout 1\n\
+        title 0\n find --set-root --label PVGRUB\n kernel /on-fat by=0\n\
+        title 1\n root LABEL=PVGRUB\n kernel /on-fat by=1\n\
+        title 2\n find --uuid 3e6be9de-8139-4c4a-9106-a43f08d823a6 --set-root\n kernel /on-ext4 by=2\n\
+        title 3\n root UUID=3E6BE9DE-8139-4C4A-9106-A43F08D823A6\n kernel /on-ext4 by=3\n\
+        title 4\n find --set-root /on-ext4\n kernel /on-ext4 by=4\n";
     let ramdisk = stage.share_bytes("menu", menu.as_bytes())?;
-    for (disks, entry, words) in [
-        ([&first, &second], 0, "by=find"),
-        ([&second, &first], 0, "by=find"),
-        ([&second, &first], 1, "by=root"),
+    for (disks, entries) in [
+        ([&first, &second], &[0, 2][..]),
+        ([&second, &first], &[0, 1, 2, 3, 4]),
     ] {
-        let config = loader(stage, MIB)?
-            .ramdisk(&ramdisk)
-            .extra(&format!("--entry={entry} --timeout=0"))
-            .disk(&format!("vdev=xvda,access=rw,target={}", disks[0]))
-            .disk(&format!("vdev=xvdb,access=rw,target={}", disks[1]));
-        let mut guest = stage.start(&config)?;
-        expect_hello(&mut guest, words)?;
+        for entry in entries {
+            let config = loader(stage, MIB)?
+                .ramdisk(&ramdisk)
+                .extra(&format!("--entry={entry} --timeout=0"))
+                .disk(&format!("vdev=xvda,access=rw,target={}", disks[0]))
+                .disk(&format!("vdev=xvdb,access=rw,target={}", disks[1]));
+            let mut guest = stage.start(&config)?;
+            expect_hello(&mut guest, &format!("by={entry}"))?;
+        }
     }
     Ok(())
 }

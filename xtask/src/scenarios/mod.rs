@@ -1,6 +1,7 @@
 //! The table of scenarios: every promise that is kept under a real Xen, one row each.
 
 mod chain;
+mod dialogue;
 mod direct;
 mod files;
 mod hello;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         sizes::TABLE,
         trouble::TABLE,
         menu::TABLE,
+        dialogue::TABLE,
         network::TABLE,
         wide32::TABLE,
         wide32::SAME,
