@@ -21,6 +21,18 @@ use crate::shared::SharedPage;
 /// Bytes of the loader's stack; a guard page lies below it.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
 
+// `entry_stack_end` is where the width's first instructions set the stack pointer.
+global_asm!(
+    ".section .bss.entry_stack, \"aw\", @nobits",
+    ".balign 4096",
+    ".global entry_guard, entry_stack_end",
+    "entry_guard:",
+    "    .skip 4096",
+    "    .skip {stack}",
+    "entry_stack_end:",
+    stack = const STACK_BYTES,
+);
+
 // Notes (public/elfnote.h): 1 ENTRY, 3 VIRT_BASE, 4 PADDR_OFFSET, 5 XEN_VERSION, 6 GUEST_OS, 7 GUEST_VERSION, 8 LOADER.
 // No HYPERCALL_PAGE: the loader traps directly. No MOD_START_PFN: a ramdisk with a menu is to be mapped.
 global_asm!(

@@ -3,6 +3,7 @@
 //! Nothing here returns to the interrupted code: an exception or a panic prints what and where on the guest's
 //! console and crashes the domain, so that the toolstack's `on_crash` decides what happens next.
 
+use core::arch::global_asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +22,23 @@ pub(super) const VECTORS: usize = 20;
 /// Bytes from one vector's stub to the next one's.
 pub(super) const STUB_BYTES: usize = 16;
 
+// One stub per vector, STUB_BYTES apart; `trap_common`, in the width's folder, knows the vector from the address that
+// `call` pushed.
+global_asm!(
+    ".section .text.trap, \"ax\", @progbits",
+    ".balign {bytes}",
+    ".global trap_stubs",
+    "trap_stubs:",
+    ".rept {vectors}",
+    "    .balign {bytes}",
+    "    call trap_common",
+    ".endr",
+    bytes = const STUB_BYTES,
+    vectors = const VECTORS,
+);
+
 unsafe extern "C" {
-    /// The first vector's stub, in the width's folder.
+    /// The first vector's stub.
     #[link_name = "trap_stubs"]
     static STUBS: u8;
 }

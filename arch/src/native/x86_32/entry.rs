@@ -2,7 +2,7 @@
 
 use core::arch::global_asm;
 
-use crate::native::entry::{STACK_BYTES, start};
+use crate::native::entry::start;
 
 // Note 9, PAE_MODE: "yes" is what every Xen that can start this image accepts, and says that the top page table may be
 // above 4 GiB.
@@ -29,13 +29,5 @@ global_asm!(
     "    push esi",
     "    call {start}",
     "    ud2",
-    ".section .bss.entry_stack, \"aw\", @nobits",
-    ".balign 4096",
-    "entry_guard:",
-    "    .skip 4096",
-    "entry_stack:",
-    "    .skip {stack}",
-    "entry_stack_end:",
-    stack = const STACK_BYTES,
     start = sym start,
 );

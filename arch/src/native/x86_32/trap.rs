@@ -2,22 +2,18 @@
 
 use core::arch::global_asm;
 
-use crate::native::trap::{STUB_BYTES, VECTORS, report};
+use crate::native::trap::{STUB_BYTES, report};
 
 /// Code segment of a 32-bit guest kernel (`FLAT_RING1_CS`).
 pub(in crate::native) const KERNEL_CS: u16 = 0xe019;
 
-// One stub per vector, STUB_BYTES apart; the common part knows the vector from the address that `call` pushed.
-// In: esp -> [error], eip, cs, eflags, as on the bare processor for an exception without a change of ring.
+// What every stub calls.
+// In: esp -> return address in the stub, [error], eip, cs, eflags, as on the bare processor for an exception without a
+// change of ring.
 // Out: vector and that frame as arguments; never returns.
 global_asm!(
     ".section .text.trap, \"ax\", @progbits",
-    ".balign 16",
-    "trap_stubs:",
-    ".rept {vectors}",
-    "    .balign {bytes}",
-    "    call trap_common",
-    ".endr",
+    ".global trap_common",
     "trap_common:",
     "    pop eax",
     "    sub eax, offset trap_stubs",
@@ -30,8 +26,6 @@ global_asm!(
     "    cld",
     "    call {report}",
     "    ud2",
-    bytes = const STUB_BYTES,
-    vectors = const VECTORS,
     shift = const STUB_BYTES.ilog2(),
     report = sym report,
 );

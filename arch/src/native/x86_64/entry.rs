@@ -2,7 +2,7 @@
 
 use core::arch::global_asm;
 
-use crate::native::entry::{STACK_BYTES, start};
+use crate::native::entry::start;
 
 // In: rsi = start_info. Out: rdi = start_info, on our stack. Clobbers nothing that anyone still wants.
 // The floating point state is set as the ABI of compiled code expects it: a kernel that booted us may have left its own.
@@ -20,13 +20,5 @@ global_asm!(
     "    mov rdi, rsi",
     "    call {start}",
     "    ud2",
-    ".section .bss.entry_stack, \"aw\", @nobits",
-    ".balign 4096",
-    "entry_guard:",
-    "    .skip 4096",
-    "entry_stack:",
-    "    .skip {stack}",
-    "entry_stack_end:",
-    stack = const STACK_BYTES,
     start = sym start,
 );

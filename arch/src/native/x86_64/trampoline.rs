@@ -9,6 +9,7 @@ use crate::native::handoff::{DATA, ENTRY, OPS, PAGE_ENTRY, STACK_AT, STACK_TOP, 
 global_asm!(
     ".section .rodata.trampoline, \"a\", @progbits",
     ".balign 16",
+    ".global trampoline_start, trampoline_end",
     "trampoline_start:",
     // Map this page at its final address (update_va_mapping, UVMF_INVLPG).
     "    mov rdi, [rbx + {stack_at}]",

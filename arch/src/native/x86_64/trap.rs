@@ -2,22 +2,16 @@
 
 use core::arch::global_asm;
 
-use crate::native::trap::{STUB_BYTES, VECTORS, report};
+use crate::native::trap::{STUB_BYTES, report};
 
 /// Code segment of a 64-bit guest kernel (`FLAT_KERNEL_CS`).
 pub(in crate::native) const KERNEL_CS: u16 = 0xe033;
 
-// One stub per vector, STUB_BYTES apart; the common part knows the vector from the address that `call` pushed. Xen enters
-// with rcx and r11 below the usual frame.
-// In: rsp -> rcx, r11, [error], rip, cs, rflags, rsp, ss. Out: rdi = vector, rsi = that frame; never returns.
+// What every stub calls. Xen enters with rcx and r11 below the usual frame.
+// In: rsp -> return address in the stub, rcx, r11, [error], rip, cs, rflags, rsp, ss. Out: rdi = vector, rsi = that frame; never returns.
 global_asm!(
     ".section .text.trap, \"ax\", @progbits",
-    ".balign 16",
-    "trap_stubs:",
-    ".rept {vectors}",
-    "    .balign {bytes}",
-    "    call trap_common",
-    ".endr",
+    ".global trap_common",
     "trap_common:",
     "    pop rdi",
     "    lea rax, [rip + trap_stubs]",
@@ -28,8 +22,6 @@ global_asm!(
     "    cld",
     "    call {report}",
     "    ud2",
-    bytes = const STUB_BYTES,
-    vectors = const VECTORS,
     shift = const STUB_BYTES.ilog2(),
     report = sym report,
 );
