@@ -20,6 +20,14 @@ pub(crate) fn runs() -> PathBuf {
     root().join("target").join("xen")
 }
 
+/// A hypervisor that runs 32-bit PV guests itself (built with `CONFIG_PV32`), if `PV_GRUB_PV32` names one: an ELF file, as
+/// `make -C xen` leaves it. The bed then boots it in place of Debian's, and 32-bit guests need no shim.
+pub(crate) fn hypervisor_with_pv32() -> Option<PathBuf> {
+    std::env::var_os("PV_GRUB_PV32")
+        .filter(|file| !file.is_empty())
+        .map(PathBuf::from)
+}
+
 /// The cache: `$XDG_CACHE_HOME/pv-grub`, else `~/.cache/pv-grub`.
 pub(crate) fn cache() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME")

@@ -90,7 +90,10 @@ impl Bed {
         let suite = std::env::var("PV_GRUB_SUITE").unwrap_or_else(|_| BED_SUITE.to_owned());
         let apt = Apt::new(&cache.path(&format!("apt-{suite}")), &suite)?;
         let root = toolstack(&cache, &apt, &suite)?;
-        let hypervisor = hypervisor(&cache, &root, &suite)?;
+        let hypervisor = match workspace::hypervisor_with_pv32() {
+            Some(own) => own,
+            None => hypervisor(&cache, &root, &suite)?,
+        };
         let tools = Tools::new(host_tools(&cache, &apt, &suite)?);
         let debian12 = kernel(&cache, &tools, "debian12", &["bookworm"])?;
         let debian13 = kernel(

@@ -13,6 +13,7 @@ use crate::problem::{Context, Result};
 use crate::scenario::{Outcome, Scenario, Stage};
 use crate::scenarios::hello::{self, Entry};
 use crate::scenarios::{media, witness};
+use crate::workspace;
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Guest, Trouble};
 
@@ -184,8 +185,11 @@ fn shim(kernel: &str, mib: u32) -> Config {
     in_shim(Config::new(kernel, mib))
 }
 
-/// The same guest, but in the shim.
+/// The same guest, but in the shim, unless the hypervisor needs none.
 pub(crate) fn in_shim(config: Config) -> Config {
+    if workspace::hypervisor_with_pv32().is_some() {
+        return config;
+    }
     config.line("type=\"pvh\"").line("pvshim=1")
 }
 
