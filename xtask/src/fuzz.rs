@@ -33,6 +33,15 @@ const FLAGS: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
+/// The profile `fuzz`: fast, and every check that a test has.
+const PROFILE: &[&str] = &[
+    "inherits='release'",
+    "opt-level=2",
+    "codegen-units=16",
+    "debug='line-tables-only'",
+    "debug-assertions=true",
+    "overflow-checks=true",
+];
 /// Build scripts and macros of the host must not get the flags, so the target has to be named.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// A process runs for so long: what the tested code leaks by design (a buffer for each interface) must not add up.
@@ -118,6 +127,11 @@ fn build() -> Result<PathBuf> {
         .current_dir(workspace::root())
         .args(["build", "--package", "pv-grub-fuzz", "--bin", "fuzz-engine"])
         .args(["--features", "libfuzzer", "--profile", "fuzz"])
+        .args(
+            PROFILE
+                .iter()
+                .map(|line| format!("--config=profile.fuzz.{line}")),
+        )
         .args(["--target", TARGET, "--target-dir"])
         .arg(&folder)
         .env("RUSTFLAGS", FLAGS.join(" ")))?;
