@@ -1,5 +1,6 @@
 //! Checked access to the fields of structures from a disk, and the two conversions that every file system needs.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -27,6 +28,9 @@ pub(crate) trait Fields {
     }
     fn be32(&self, at: usize) -> Result<u32, FsError> {
         self.array(at).map(u32::from_be_bytes)
+    }
+    fn be64(&self, at: usize) -> Result<u64, FsError> {
+        self.array(at).map(u64::from_be_bytes)
     }
 }
 
@@ -71,6 +75,21 @@ pub(crate) fn buffer(len: u64) -> Vec<u8> {
 /// The bytes before the first NUL.
 pub(crate) fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or(text)
+}
+
+/// A UUID with its dashes; `None` for one of zeros.
+pub(crate) fn uuid_text(uuid: &[u8; 16]) -> Option<String> {
+    if *uuid == [0; 16] {
+        return None;
+    }
+    let mut text = String::new();
+    for (at, byte) in uuid.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&alloc::format!("{byte:02x}"));
+    }
+    Some(text)
 }
 
 /// Joins two halves of a 64-bit number.

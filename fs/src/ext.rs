@@ -194,21 +194,6 @@ impl Tree for Ext {
     }
 }
 
-/// A UUID with its dashes; `None` for one of zeros.
-fn uuid_text(uuid: &[u8; 16]) -> Option<String> {
-    if *uuid == [0; 16] {
-        return None;
-    }
-    let mut text = String::new();
-    for (at, byte) in uuid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&alloc::format!("{byte:02x}"));
-    }
-    Some(text)
-}
-
 /// `what` with the inode it was found in.
 fn unsupported_in(what: &str, inode: u32) -> FsError {
     let mut text = what.to_string();

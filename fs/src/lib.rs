@@ -28,6 +28,7 @@ mod path;
 mod run;
 pub mod tree;
 pub mod volume;
+mod xfs;
 
 pub use cache::ReadAhead;
 pub use device::{BlockDevice, BlockError, Geometry};

@@ -8,7 +8,7 @@ use core::fmt;
 use crate::error::FsError;
 use crate::path::Mounted;
 use crate::volume::Volume;
-use crate::{ext, fat, foreign, iso};
+use crate::{ext, fat, foreign, iso, xfs};
 
 /// How many symbolic links one path may go through, as in Linux.
 pub const LINKS_MAX: u32 = 40;
@@ -45,6 +45,8 @@ pub enum Kind {
     Fat32,
     /// ISO9660, with Rock Ridge, Joliet or neither.
     Iso9660,
+    /// XFS, version 4 or 5.
+    Xfs,
 }
 
 impl fmt::Display for Kind {
@@ -57,6 +59,7 @@ impl fmt::Display for Kind {
             Self::Fat16 => "fat16",
             Self::Fat32 => "fat32",
             Self::Iso9660 => "iso9660",
+            Self::Xfs => "xfs",
         })
     }
 }
@@ -186,6 +189,9 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     }
     if iso::probe(volume)? {
         return Ok(Box::new(Mounted(iso::Iso::open(volume.clone())?)));
+    }
+    if xfs::probe(volume)? {
+        return Ok(Box::new(Mounted(xfs::Xfs::open(volume.clone())?)));
     }
     // Before FAT: a volume's first sector may keep an old FAT header under another file system.
     if let Some(what) = foreign::identify(volume)? {

@@ -271,6 +271,35 @@ fn iso() {
     }
 }
 
+/// Version 4 has no checksums that would catch the changes; version 5 has them, but not in a record that has none.
+#[test]
+fn xfs() {
+    let scratch = Scratch::new();
+    write_tree(&scratch.path("root"), &tree_with_links());
+    let text = images::xfs::prototype(&scratch.path("root"), &tree_with_links());
+    let prototype = scratch.path("prototype");
+    host::write(&prototype, text).unwrap();
+    let from = ["-p", prototype.to_str().unwrap()];
+    for (name, options) in [
+        ("XFS 4", &["-m", "crc=0"][..]),
+        ("XFS 4, small blocks", &["-m", "crc=0", "-b", "size=512"]),
+        ("XFS 5", &["-b", "size=1024"]),
+    ] {
+        let image = images::xfs::make(&scratch, 32, &[options, &from].concat());
+        torment(name, host::read(image).unwrap(), 512, 1500);
+    }
+    if images::kernel::knows("xfs") {
+        let image = images::xfs::make(&scratch, 32, &[]);
+        {
+            let at = scratch.path("mounted");
+            let mounted = images::kernel::Mount::new("xfs", &image, &at, ",nouuid");
+            write_tree(&mounted.path.join("tree"), &tree_with_links());
+            images::xfs::crash(&mounted.path, "shutdown -f");
+        }
+        torment("XFS 5, its log full", host::read(image).unwrap(), 512, 1500);
+    }
+}
+
 /// Tables of partitions, with an ext2 file system in the first one.
 #[test]
 fn partition_tables() {

@@ -273,6 +273,6 @@ impl Superblock {
     }
 
     pub(super) fn uuid_text(&self) -> Option<String> {
-        super::uuid_text(&self.uuid)
+        crate::bytes::uuid_text(&self.uuid)
     }
 }

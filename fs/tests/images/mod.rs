@@ -1,7 +1,10 @@
 //! Disk images made by the real tools, and a disk in memory that counts what is asked of it.
 //!
-//! Needs the Debian packages e2fsprogs, dosfstools, mtools and xorriso.
+//! Needs the Debian packages e2fsprogs, dosfstools, mtools, xorriso and xfsprogs.
 #![expect(dead_code, reason = "each test program uses a part of this")]
+
+pub(crate) mod kernel;
+pub(crate) mod xfs;
 
 use std::cell::{Cell, RefCell};
 use std::fs as host;
@@ -411,5 +414,7 @@ fn check_links(files: &dyn FileSystem, image: &str) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
     Present,
+    /// In the lists; where they lead is not looked at.
+    Listed,
     Absent,
 }
