@@ -3,16 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use super::{Codec, Width};
-
-/// Why bytes of the kernel's file could not be read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SourceError {
-    /// What happened, as a sentence without a full stop.
-    pub message: String,
-    /// GRUB's number for it.
-    pub number: u8,
-}
+use super::{Codec, SourceError, Width};
 
 /// The memory asked for is not there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use super::bzimage::{self, Payload};
 use super::layout::{ElfFile, Layout, Segment};
 use super::notes::Notes;
-use super::unpack::{Codec, Fault, Feed, FileFeed, Inflate, Input, MAGIC_BYTES, Window};
 use super::{
     HypercallPage, ImageError, Kernel, MAX_KERNEL_BYTES, Memory, PAGE_BYTES, Packing, Source, Span,
     Width,
 };
+use unpack::{Codec, Fault, Feed, FileFeed, Inflate, Input, MAGIC_BYTES, Window};
 
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];

@@ -19,45 +19,22 @@ mod gunzip;
 mod layout;
 mod load;
 mod notes;
-mod unpack;
 
 use alloc::string::String;
 
 pub use arch::abi::Width;
 
-pub use error::{ImageError, NoMemory, SourceError};
+pub use error::{ImageError, NoMemory};
 pub use gunzip::gunzip;
 pub use load::load;
 pub use notes::Pae;
-pub use unpack::Codec;
+pub use unpack::{Codec, Source, SourceError};
 
 /// Size of a page, as addresses and sizes of kernels use it.
 const PAGE_BYTES: u64 = 4096;
 
 /// The largest kernel taken, unpacked file and loaded span each: as much as Xen's own builder takes.
 pub const MAX_KERNEL_BYTES: u64 = 1 << 30;
-
-/// A kernel's file. Implementations use interior mutability.
-pub trait Source {
-    /// Length of the file in bytes.
-    fn len(&self) -> u64;
-
-    /// Whether the file has no bytes.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Fills `out` with the bytes at `offset`, all of which the file has.
-    ///
-    /// # Errors
-    /// [`SourceError`] says why the bytes cannot be had.
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), SourceError>;
-
-    /// Says that the `len` bytes at `offset` will be read soon. Never fails, never waits.
-    fn prefetch(&self, offset: u64, len: u64) {
-        let _ = (offset, len);
-    }
-}
 
 /// How much memory a kernel takes, in whole pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,8 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::Source;
 use super::{Fault, Inflate};
-use crate::image::Source;
 
 /// Bytes asked of the file at a time. Large enough that a pipelined disk is kept busy by one call.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -13,7 +13,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 const AHEAD_BYTES: u64 = 1 << 20;
 
 /// A part of the file, read in order.
-pub(in crate::image) struct FileFeed<'a> {
+pub struct FileFeed<'a> {
     source: &'a dyn Source,
     at: u64,
     end: u64,
@@ -21,7 +21,7 @@ pub(in crate::image) struct FileFeed<'a> {
 
 impl<'a> FileFeed<'a> {
     /// The bytes of `source` from `start` to `end`, neither beyond the file's length.
-    pub(in crate::image) fn new(source: &'a dyn Source, start: u64, end: u64) -> Self {
+    pub fn new(source: &'a dyn Source, start: u64, end: u64) -> Self {
         let end = end.min(source.len());
         Self {
             source,
@@ -54,9 +54,11 @@ impl<'a> FileFeed<'a> {
 }
 
 /// Where an [`Input`] takes its bytes from.
-pub(in crate::image) enum Feed<'a> {
+pub enum Feed<'a> {
     /// Straight from the file.
     File(FileFeed<'a>),
+    /// Bytes that are in memory already.
+    Memory(&'a [u8]),
     /// Out of a gzip that wraps the whole file.
     Inflate(Box<Inflate<'a>>),
 }
@@ -65,13 +67,21 @@ impl Feed<'_> {
     fn fill(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
         match self {
             Self::File(file) => file.fill(out),
+            Self::Memory(bytes) => {
+                let (now, later) = bytes.split_at(bytes.len().min(out.len()));
+                if let Some(out) = out.get_mut(..now.len()) {
+                    out.copy_from_slice(now);
+                }
+                *bytes = later;
+                Ok(now.len())
+            }
             Self::Inflate(inflate) => inflate.fill(out),
         }
     }
 }
 
 /// A stream of compressed bytes with a buffer of one chunk.
-pub(in crate::image) struct Input<'a> {
+pub struct Input<'a> {
     feed: Feed<'a>,
     buffer: Box<[u8]>,
     /// The next byte to hand out; `at <= end <= buffer.len()`.
@@ -87,7 +97,7 @@ pub(in crate::image) struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// A stream of what `feed` yields, at most `limit` bytes.
-    pub(in crate::image) fn new(feed: Feed<'a>, limit: u64) -> Self {
+    pub fn new(feed: Feed<'a>, limit: u64) -> Self {
         let len = usize::try_from(limit)
             .unwrap_or(usize::MAX)
             .clamp(4096, CHUNK_BYTES);
@@ -103,19 +113,19 @@ impl<'a> Input<'a> {
     }
 
     /// Ends the stream `len` bytes from here.
-    pub(in crate::image) fn end_after(&mut self, len: u64) {
+    pub fn end_after(&mut self, len: u64) {
         self.limit = self.position().saturating_add(len);
         let left = usize::try_from(len).unwrap_or(usize::MAX);
         self.end = self.end.min(self.at.saturating_add(left));
     }
 
     /// Bytes handed out so far.
-    pub(in crate::image) fn position(&self) -> u64 {
+    pub fn position(&self) -> u64 {
         self.before + self.at as u64
     }
 
     /// The bytes at hand; empty only at the end of the data.
-    pub(in crate::image) fn chunk(&mut self) -> Result<&[u8], Fault> {
+    pub fn chunk(&mut self) -> Result<&[u8], Fault> {
         if self.at == self.end {
             self.before += self.end as u64;
             self.at = 0;
@@ -134,12 +144,12 @@ impl<'a> Input<'a> {
     }
 
     /// Says that `len` bytes of the last [`Input::chunk`] were used.
-    pub(in crate::image) fn consume(&mut self, len: usize) {
+    pub fn consume(&mut self, len: usize) {
         self.at = self.end.min(self.at + len);
     }
 
     /// The next byte.
-    pub(in crate::image) fn byte(&mut self) -> Result<u8, Fault> {
+    pub fn byte(&mut self) -> Result<u8, Fault> {
         if self.at == self.end && self.chunk()?.is_empty() {
             return Err(Fault::Truncated);
         }
@@ -152,7 +162,7 @@ impl<'a> Input<'a> {
     ///
     /// For the range decoder, which asks in its innermost loop.
     #[inline(always)]
-    pub(in crate::image) fn byte_or_zero(&mut self) -> u8 {
+    pub fn byte_or_zero(&mut self) -> u8 {
         if self.at < self.end
             && let Some(byte) = self.buffer.get(self.at)
         {
@@ -176,7 +186,7 @@ impl<'a> Input<'a> {
 
     /// Reports a fault that [`Input::byte_or_zero`] met.
     #[inline(always)]
-    pub(in crate::image) fn check(&mut self) -> Result<(), Fault> {
+    pub fn check(&mut self) -> Result<(), Fault> {
         if self.fault.is_some() {
             self.take_fault()
         } else {
@@ -190,7 +200,7 @@ impl<'a> Input<'a> {
     }
 
     /// Fills `out`.
-    pub(in crate::image) fn exact(&mut self, out: &mut [u8]) -> Result<(), Fault> {
+    pub fn exact(&mut self, out: &mut [u8]) -> Result<(), Fault> {
         if self.read(out)? == out.len() {
             Ok(())
         } else {
@@ -199,7 +209,7 @@ impl<'a> Input<'a> {
     }
 
     /// Fills the front of `out` and says how much: less than all only at the end of the data.
-    pub(in crate::image) fn read(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
+    pub fn read(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
         let mut done = 0;
         while let Some(rest) = out.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let chunk = self.chunk()?;
@@ -217,14 +227,14 @@ impl<'a> Input<'a> {
     }
 
     /// The next `N` bytes.
-    pub(in crate::image) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let mut out = [0; N];
         self.exact(&mut out)?;
         Ok(out)
     }
 
     /// Passes over `len` bytes.
-    pub(in crate::image) fn skip(&mut self, mut len: u64) -> Result<(), Fault> {
+    pub fn skip(&mut self, mut len: u64) -> Result<(), Fault> {
         while len > 0 {
             let take = self
                 .chunk()?

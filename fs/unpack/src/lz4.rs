@@ -30,7 +30,11 @@ pub(super) fn unpack(input: &mut Input<'_>, out: &mut Window<'_>) -> Result<(), 
 }
 
 /// Decodes the block that ends where `input` has the position `end`.
-fn unpack_block(input: &mut Input<'_>, out: &mut Window<'_>, end: u64) -> Result<(), Fault> {
+pub(super) fn unpack_block(
+    input: &mut Input<'_>,
+    out: &mut Window<'_>,
+    end: u64,
+) -> Result<(), Fault> {
     const BAD_BLOCK: Fault = Fault::Corrupt("bad lz4 block");
     let floor = out.len();
     while input.position() < end {

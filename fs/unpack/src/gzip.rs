@@ -13,20 +13,20 @@ use super::{Fault, Input, Window};
 const RING_BYTES: usize = 64 << 10;
 
 /// A gzip member being read.
-pub(in crate::image) struct Inflate<'a> {
+pub struct Inflate<'a> {
     input: Input<'a>,
     state: State,
 }
 
 impl<'a> Inflate<'a> {
     /// Reads the member's header from `input`.
-    pub(in crate::image) fn new(mut input: Input<'a>) -> Result<Self, Fault> {
+    pub fn new(mut input: Input<'a>) -> Result<Self, Fault> {
         let state = State::start(&mut input)?;
         Ok(Self { input, state })
     }
 
     /// Fills the front of `out` and says how much; 0 is the end.
-    pub(in crate::image) fn fill(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
+    pub fn fill(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
         loop {
             let ready = self.state.ready();
             let len = ready.len().min(out.len());

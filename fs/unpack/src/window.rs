@@ -10,7 +10,7 @@ const WORD: usize = 16;
 /// In a *keeping* window the end of the slice is the end of the output: more is [`Fault::Full`]. A
 /// *discarding* window counts what comes after the end of the slice and forgets it; only formats that
 /// keep their own history (gzip, bzip2) may write to one.
-pub(in crate::image) struct Window<'a> {
+pub struct Window<'a> {
     out: &'a mut [u8],
     /// Bytes of `out` written; `at <= out.len()`.
     at: usize,
@@ -22,7 +22,7 @@ pub(in crate::image) struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// A window that holds at most `out.len()` bytes.
-    pub(in crate::image) fn keeping(out: &'a mut [u8]) -> Self {
+    pub fn keeping(out: &'a mut [u8]) -> Self {
         Self {
             out,
             at: 0,
@@ -32,7 +32,7 @@ impl<'a> Window<'a> {
     }
 
     /// A window that keeps the first `out.len()` bytes and only counts the rest, up to `limit` in all.
-    pub(in crate::image) fn discarding(out: &'a mut [u8], limit: u64) -> Self {
+    pub fn discarding(out: &'a mut [u8], limit: u64) -> Self {
         let may_discard = limit.saturating_sub(out.len() as u64);
         Self {
             out,
@@ -44,38 +44,43 @@ impl<'a> Window<'a> {
 
     /// Bytes kept.
     #[inline(always)]
-    pub(in crate::image) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.at
     }
 
+    /// Whether nothing was kept yet.
+    pub fn is_empty(&self) -> bool {
+        self.at == 0
+    }
+
     /// Bytes decoded, kept or not.
-    pub(in crate::image) fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.at as u64 + self.discarded
     }
 
     /// The bytes kept from `start` on.
-    pub(in crate::image) fn since(&self, start: usize) -> &[u8] {
+    pub fn since(&self, start: usize) -> &[u8] {
         self.out.get(start..self.at).unwrap_or_default()
     }
 
     /// The bytes kept from `start` on, to be changed in place by a filter.
-    pub(in crate::image) fn since_mut(&mut self, start: usize) -> &mut [u8] {
+    pub fn since_mut(&mut self, start: usize) -> &mut [u8] {
         self.out.get_mut(start..self.at).unwrap_or_default()
     }
 
     /// The space not yet written.
-    pub(in crate::image) fn space(&mut self) -> &mut [u8] {
+    pub fn space(&mut self) -> &mut [u8] {
         self.out.get_mut(self.at..).unwrap_or_default()
     }
 
     /// Says that `len` bytes were written to the front of [`Window::space`].
-    pub(in crate::image) fn advance(&mut self, len: usize) {
+    pub fn advance(&mut self, len: usize) {
         self.at = self.out.len().min(self.at + len);
     }
 
     /// Appends one byte.
     #[inline(always)]
-    pub(in crate::image) fn push(&mut self, byte: u8) -> Result<(), Fault> {
+    pub fn push(&mut self, byte: u8) -> Result<(), Fault> {
         match self.out.get_mut(self.at) {
             Some(place) => {
                 *place = byte;
@@ -87,7 +92,7 @@ impl<'a> Window<'a> {
     }
 
     /// Appends `bytes`, as many as fit.
-    pub(in crate::image) fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let space = self.space();
         let fits = space.len().min(bytes.len());
         if let (Some(to), Some(from)) = (space.get_mut(..fits), bytes.get(..fits)) {
@@ -106,7 +111,7 @@ impl<'a> Window<'a> {
     /// For the many short pieces of zstd: where there is room, a whole word is written in place of a
     /// few bytes, and what comes next overwrites the surplus.
     #[inline(always)]
-    pub(in crate::image) fn append_near(&mut self, bytes: &[u8], more: &[u8]) -> Result<(), Fault> {
+    pub fn append_near(&mut self, bytes: &[u8], more: &[u8]) -> Result<(), Fault> {
         if bytes.len() <= WORD
             && let Some(word) = more.first_chunk::<WORD>()
             && let Some(place) = self
@@ -122,7 +127,7 @@ impl<'a> Window<'a> {
     }
 
     /// Appends `byte` `len` times, as often as fits.
-    pub(in crate::image) fn fill(&mut self, byte: u8, len: usize) -> Result<(), Fault> {
+    pub fn fill(&mut self, byte: u8, len: usize) -> Result<(), Fault> {
         let space = self.space();
         let fits = space.len().min(len);
         if let Some(to) = space.get_mut(..fits) {
@@ -137,11 +142,7 @@ impl<'a> Window<'a> {
     }
 
     /// Appends the next `len` bytes of `input`, as many as fit.
-    pub(in crate::image) fn read_from(
-        &mut self,
-        input: &mut Input<'_>,
-        len: usize,
-    ) -> Result<(), Fault> {
+    pub fn read_from(&mut self, input: &mut Input<'_>, len: usize) -> Result<(), Fault> {
         let space = self.space();
         let fits = space.len().min(len);
         let Some(to) = space.get_mut(..fits) else {
@@ -158,7 +159,7 @@ impl<'a> Window<'a> {
 
     /// The byte `distance` before the end, 1 being the last one written; 0 before the beginning.
     #[inline(always)]
-    pub(in crate::image) fn back(&self, distance: usize) -> u8 {
+    pub fn back(&self, distance: usize) -> u8 {
         self.out
             .get(self.at.wrapping_sub(distance))
             .copied()
@@ -169,12 +170,7 @@ impl<'a> Window<'a> {
     ///
     /// `floor` is where the history begins: a match may not reach before it.
     #[inline(always)]
-    pub(in crate::image) fn copy(
-        &mut self,
-        distance: usize,
-        len: usize,
-        floor: usize,
-    ) -> Result<(), Fault> {
+    pub fn copy(&mut self, distance: usize, len: usize, floor: usize) -> Result<(), Fault> {
         let start = match self.at.checked_sub(distance) {
             Some(start) if distance > 0 && start >= floor => start,
             _ => {

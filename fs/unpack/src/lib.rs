@@ -1,4 +1,4 @@
-//! Decompressors that write straight into the memory they are given.
+//! Decompressors that write straight into the memory they are given: for kernels, and for packed file systems.
 //!
 //! [`Input`] hands out compressed bytes (read in chunks, from the file or through an outer gzip),
 //! [`Window`] is the output: one slice that is also the decoder's history, so that a format with a
@@ -6,6 +6,12 @@
 //! runs the decoder. Formats: as `scripts/Makefile.lib` of Linux packs a kernel; each file names its
 //! specification.
 
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod block;
 mod bzip2;
 mod checksum;
 mod gzip;
@@ -13,6 +19,7 @@ mod input;
 mod lz4;
 mod lzma;
 mod lzop;
+mod source;
 mod window;
 mod x86;
 mod xz;
@@ -22,14 +29,15 @@ use core::fmt;
 
 use alloc::boxed::Box;
 
-use super::SourceError;
-pub(super) use gzip::Inflate;
-pub(super) use input::{Feed, FileFeed, Input};
-pub(super) use window::Window;
+pub use block::Packing;
+pub use gzip::Inflate;
+pub use input::{Feed, FileFeed, Input};
+pub use source::{Source, SourceError};
+pub use window::Window;
 
 /// Why a decoder stopped before the end of its data.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub enum Fault {
     /// The window is full and there is more to write.
     Full,
     /// The compressed data ends too early.
@@ -63,11 +71,11 @@ pub enum Codec {
 }
 
 /// How many leading bytes [`Codec::of_magic`] looks at.
-pub(super) const MAGIC_BYTES: usize = 6;
+pub const MAGIC_BYTES: usize = 6;
 
 impl Codec {
     /// The format that data beginning with `magic` has, if it is one of ours.
-    pub(super) fn of_magic(magic: &[u8]) -> Option<Self> {
+    pub fn of_magic(magic: &[u8]) -> Option<Self> {
         const MAGICS: [(&[u8], Codec); 7] = [
             (&[0x1f, 0x8b], Codec::Gzip),
             (b"BZh", Codec::Bzip2),
@@ -87,7 +95,7 @@ impl Codec {
     ///
     /// # Errors
     /// Any [`Fault`]; `out` then holds what was decoded up to there.
-    pub(super) fn unpack(self, input: &mut Input<'_>, out: &mut Window<'_>) -> Result<(), Fault> {
+    pub fn unpack(self, input: &mut Input<'_>, out: &mut Window<'_>) -> Result<(), Fault> {
         match self {
             Self::Gzip => gzip::unpack(input, out),
             Self::Bzip2 => bzip2::unpack(input, out),
