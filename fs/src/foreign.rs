@@ -38,7 +38,6 @@ const MAGICS: &[(u64, &[u8], &str)] = &[
     (32769, b"BEA01", "a UDF file system"),
     (65536, b"\x01\x16\x19\x70", "a GFS2 file system"),
     (65588, b"ReIsEr", "a ReiserFS file system"),
-    (65600, b"_BHRfS_M", "a btrfs file system"),
     (66908, UFS2, "a UFS2 file system"),
 ];
 

@@ -13,6 +13,7 @@
 
 extern crate alloc;
 
+mod btrfs;
 mod bytes;
 pub mod cache;
 pub mod checksum;

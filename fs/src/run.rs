@@ -26,6 +26,9 @@ pub(crate) enum Source {
     Zeros,
     /// In memory, from this index of the slice: inline data, blocks of a journal.
     Memory(Rc<[u8]>, usize),
+    /// Nowhere as they are: [`Layout::make`] makes them, from packed bytes on the volume (first byte and length) if it
+    /// needs those. Such a run is never joined to another.
+    Made { packed: Option<(u64, u64)> },
 }
 
 /// `len` bytes of a file that lie together.
@@ -44,6 +47,18 @@ pub(crate) trait Layout {
     /// The run that starts at byte `offset`, which is below [`Layout::len`]. It may be longer than the file.
     fn run_at(&self, offset: u64) -> Result<Run, FsError>;
 
+    /// Fills `out`, a part of one run, with the bytes at `offset` of a [`Source::Made`].
+    fn make(&self, offset: u64, out: &mut [u8]) -> Result<(), FsError> {
+        let _ = out;
+        Err(FsError::corrupt("file bytes that are not made at", offset))
+    }
+
+    /// Checks `bytes`, which were read from one run on the volume for `offset` of the file, and mends them if it can.
+    fn check(&self, offset: u64, bytes: &mut [u8]) -> Result<(), FsError> {
+        let _ = (offset, bytes);
+        Ok(())
+    }
+
     /// Why bytes of the file must not be changed where they are, even if they are simply on the disk.
     fn hazard(&self) -> Option<&'static str>;
 }
@@ -58,8 +73,8 @@ const PIECES_MAX: usize = 1 << 14;
 /// How many of these small pieces are on their way at once.
 const AHEAD: usize = 8;
 
-/// A part of a reader's buffer, and where on the volume its bytes are; in the volume's order.
-struct Piece<'a>(u64, &'a mut [u8]);
+/// A part of a reader's buffer behind the places of its bytes on the volume and in the file; in the volume's order.
+struct Piece<'a>(u64, u64, &'a mut [u8]);
 
 impl Ord for Piece<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -116,17 +131,18 @@ impl dyn Layout + '_ {
         let volume = self.volume();
         let mut pieces = pieces.into_sorted_vec();
         for number in 0..pieces.len().saturating_add(AHEAD) {
-            if let Some(Piece(at, bytes)) = pieces.get(number)
+            if let Some(Piece(at, _, bytes)) = pieces.get(number)
                 && size(bytes.len()) < CHUNK_BYTES
             {
                 volume.prefetch(*at, size(bytes.len()));
             }
             let now = number.checked_sub(AHEAD);
-            if let Some(Piece(at, bytes)) = now.and_then(|now| pieces.get_mut(now)) {
+            if let Some(Piece(at, offset, bytes)) = now.and_then(|now| pieces.get_mut(now)) {
                 if size(bytes.len()) >= CHUNK_BYTES {
                     volume.prefetch(*at, size(bytes.len()));
                 }
                 volume.read_at(*at, bytes)?;
+                self.check(*offset, bytes)?;
             }
         }
         Ok(())
@@ -158,10 +174,12 @@ impl dyn Layout + '_ {
             let (now, later) = out.split_at_mut(index(run.len).min(out.len()));
             // Nothing is gained by waiting for more, and its neighbours that say what follows may still be held.
             let is_large = size(now.len()) >= CHUNK_BYTES;
+            let here = offset;
             offset = offset.saturating_add(size(now.len()));
             out = later;
             match run.source {
-                Source::Disk(at) => pieces.push(Piece(at, now)),
+                Source::Disk(at) => pieces.push(Piece(at, here, now)),
+                Source::Made { .. } => self.make(here, now)?,
                 Source::Zeros => now.fill(0),
                 Source::Memory(bytes, from) => {
                     let found = from
@@ -190,8 +208,12 @@ impl dyn Layout + '_ {
             let Ok(run) = self.joined(offset, left) else {
                 return;
             };
-            if let Source::Disk(at) = run.source {
-                self.volume().prefetch(at, run.len);
+            match run.source {
+                Source::Disk(at) => self.volume().prefetch(at, run.len),
+                Source::Made {
+                    packed: Some((at, len)),
+                } => self.volume().prefetch(at, len),
+                _ => {}
             }
             offset = offset.saturating_add(run.len);
         }
@@ -209,7 +231,7 @@ impl dyn Layout + '_ {
             found.push(Stretch {
                 start: match run.source {
                     Source::Disk(at) => Some(at),
-                    Source::Zeros | Source::Memory(..) => None,
+                    _ => None,
                 },
                 len: run.len,
             });
@@ -237,7 +259,7 @@ impl dyn Layout + '_ {
             let Source::Disk(place) = run.source else {
                 return Err(FsError::NotInPlace(match run.source {
                     Source::Zeros => "a part of the file was never written",
-                    _ => "its bytes are kept in the inode or the journal",
+                    _ => "its bytes are packed, or kept in the inode or the journal",
                 }));
             };
             let (now, later) = rest.split_at(index(run.len).min(rest.len()));

@@ -8,7 +8,7 @@ use core::fmt;
 use crate::error::FsError;
 use crate::path::Mounted;
 use crate::volume::Volume;
-use crate::{ext, fat, foreign, iso, xfs};
+use crate::{btrfs, ext, fat, foreign, iso, xfs};
 
 /// How many symbolic links one path may go through, as in Linux.
 pub const LINKS_MAX: u32 = 40;
@@ -47,6 +47,8 @@ pub enum Kind {
     Iso9660,
     /// XFS, version 4 or 5.
     Xfs,
+    /// btrfs on one disk.
+    Btrfs,
 }
 
 impl fmt::Display for Kind {
@@ -60,6 +62,7 @@ impl fmt::Display for Kind {
             Self::Fat32 => "fat32",
             Self::Iso9660 => "iso9660",
             Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
         })
     }
 }
@@ -192,6 +195,9 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     }
     if xfs::probe(volume)? {
         return Ok(Box::new(Mounted(xfs::Xfs::open(volume.clone())?)));
+    }
+    if btrfs::probe(volume)? {
+        return Ok(Box::new(Mounted(btrfs::Btrfs::open(volume.clone())?)));
     }
     // Before FAT: a volume's first sector may keep an old FAT header under another file system.
     if let Some(what) = foreign::identify(volume)? {

@@ -300,6 +300,27 @@ fn xfs() {
     }
 }
 
+/// Every block has a checksum, so that a change shows: what comes behind is for the fuzzers, which leave sums out.
+#[test]
+fn btrfs() {
+    let scratch = Scratch::new();
+    write_tree(&scratch.path("root"), &tree_with_links());
+    let image = images::btrfs::make(&scratch, 128, &[], "root");
+    torment("btrfs", host::read(image).unwrap(), 512, 1500);
+    if images::kernel::knows("btrfs") {
+        for packing in ["zlib", "lzo", "zstd"] {
+            host::create_dir_all(scratch.path("empty")).unwrap();
+            let image = images::btrfs::make(&scratch, 128, &[], "empty");
+            {
+                let (at, options) = (scratch.path("mounted"), format!(",compress={packing}"));
+                let mounted = images::kernel::Mount::new("btrfs", &image, &at, &options);
+                write_tree(&mounted.path.join("tree"), &tree_with_links());
+            }
+            torment(packing, host::read(image).unwrap(), 512, 1500);
+        }
+    }
+}
+
 /// Tables of partitions, with an ext2 file system in the first one.
 #[test]
 fn partition_tables() {

@@ -3,6 +3,7 @@
 //! Needs the Debian packages e2fsprogs, dosfstools, mtools, xorriso and xfsprogs.
 #![expect(dead_code, reason = "each test program uses a part of this")]
 
+pub(crate) mod btrfs;
 pub(crate) mod kernel;
 pub(crate) mod xfs;
 

@@ -25,7 +25,7 @@ pub(super) fn adler32(bytes: &[u8]) -> u32 {
 }
 
 /// XXH64 with seed 0 (the xxHash specification, "XXH64 algorithm description") of `bytes`.
-pub(super) fn xxh64(bytes: &[u8]) -> u64 {
+pub fn xxh64(bytes: &[u8]) -> u64 {
     const P1: u64 = 0x9e37_79b1_85eb_ca87;
     const P2: u64 = 0xc2b2_ae3d_27d4_eb4f;
     const P3: u64 = 0x1656_67b1_9e37_79f9;

@@ -30,6 +30,7 @@ use core::fmt;
 use alloc::boxed::Box;
 
 pub use block::Packing;
+pub use checksum::xxh64;
 pub use gzip::Inflate;
 pub use input::{Feed, FileFeed, Input};
 pub use source::{Source, SourceError};
