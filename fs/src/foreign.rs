@@ -9,7 +9,6 @@ use crate::volume::Volume;
 
 /// (byte offset, bytes, what it is).
 const MAGICS: &[(u64, &[u8], &str)] = &[
-    (0, b"hsqs", "a squashfs file system"),
     (0, b"LUKS\xba\xbe\0\x01", "a LUKS 1 (encrypted) volume"),
     (0, b"LUKS\xba\xbe\0\x02", "a LUKS 2 (encrypted) volume"),
     (0, b"\x45\x3d\xcd\x28", "a cramfs file system"),

@@ -27,6 +27,7 @@ pub mod name;
 pub mod partition;
 mod path;
 mod run;
+mod squashfs;
 pub mod tree;
 pub mod volume;
 mod xfs;

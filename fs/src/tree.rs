@@ -8,7 +8,7 @@ use core::fmt;
 use crate::error::FsError;
 use crate::path::Mounted;
 use crate::volume::Volume;
-use crate::{btrfs, ext, fat, foreign, iso, xfs};
+use crate::{btrfs, ext, fat, foreign, iso, squashfs, xfs};
 
 /// How many symbolic links one path may go through, as in Linux.
 pub const LINKS_MAX: u32 = 40;
@@ -49,6 +49,8 @@ pub enum Kind {
     Xfs,
     /// btrfs on one disk.
     Btrfs,
+    /// squashfs 4.0.
+    Squashfs,
 }
 
 impl fmt::Display for Kind {
@@ -63,6 +65,7 @@ impl fmt::Display for Kind {
             Self::Iso9660 => "iso9660",
             Self::Xfs => "xfs",
             Self::Btrfs => "btrfs",
+            Self::Squashfs => "squashfs",
         })
     }
 }
@@ -198,6 +201,9 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     }
     if btrfs::probe(volume)? {
         return Ok(Box::new(Mounted(btrfs::Btrfs::open(volume.clone())?)));
+    }
+    if squashfs::probe(volume)? {
+        return Ok(Box::new(Mounted(squashfs::Squash::open(volume.clone())?)));
     }
     // Before FAT: a volume's first sector may keep an old FAT header under another file system.
     if let Some(what) = foreign::identify(volume)? {

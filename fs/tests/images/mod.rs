@@ -5,6 +5,7 @@
 
 pub(crate) mod btrfs;
 pub(crate) mod kernel;
+pub(crate) mod squashfs;
 pub(crate) mod xfs;
 
 use std::cell::{Cell, RefCell};
