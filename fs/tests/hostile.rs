@@ -321,6 +321,18 @@ fn btrfs() {
     }
 }
 
+#[test]
+fn squashfs() {
+    let scratch = Scratch::new();
+    write_tree(&scratch.path("root"), &tree_with_links());
+    for packing in ["gzip", "lzma", "lzo", "xz", "lz4", "zstd"] {
+        let image = images::squashfs::make(&scratch, &["-comp", packing]);
+        torment(packing, host::read(image).unwrap(), 512, 1500);
+    }
+    let image = images::squashfs::make(&scratch, &["-noI", "-noD", "-noF"]);
+    torment("squashfs, plain", host::read(image).unwrap(), 512, 3000);
+}
+
 /// Tables of partitions, with an ext2 file system in the first one.
 #[test]
 fn partition_tables() {

@@ -21,7 +21,7 @@ fn tree() -> Vec<(String, Sample)> {
         tree.push((format!("packs/{size}"), Sample::File(bytes)));
     }
     tree.push(("many".into(), Sample::Directory));
-    for number in 0..3000 {
+    for number in 0..800 {
         tree.push((
             format!("many/a name that is long enough for several blocks {number}"),
             Sample::File(Vec::new()),
