@@ -48,7 +48,8 @@ pub struct Arguments {
     pub timeout: Option<u32>,
     /// `--unattended=wait|retry[:SECONDS]|reboot|poweroff`: what is done when nothing boots and nobody types.
     pub unattended: Option<Unattended>,
-    /// `--dhcp-timeout=SECONDS`: how long a lease is waited for; 0 leaves the network alone.
+    /// `--dhcp-timeout=SECONDS`: how long a lease is waited for; 0 leaves the network alone until it is
+    /// named.
     pub dhcp_timeout: Option<u32>,
     /// Words that mean nothing here.
     pub ignored: Vec<Vec<u8>>,

@@ -71,7 +71,10 @@ fn run(boot: BootInfo) -> Shutdown {
             word.escape_ascii()
         );
     }
-    network.set_patience(arguments.dhcp_patience());
+    // 0 leaves the network alone until somebody asks for it, who then waits as usual.
+    if !arguments.dhcp_patience().is_zero() {
+        network.set_patience(arguments.dhcp_patience());
+    }
     // An eighth of memory: most kernels, packed, and no guest is too small for it.
     network.keep_at_most(boot.start_info.nr_pages / 8 * 4096);
     network.show_on(Progress::new(hv.clone(), console.clone()));

@@ -190,7 +190,8 @@ impl Lease {
     }
 
     /// The TFTP server: the first address of option 150, else `next-server`, else option 66 if it is an address, else
-    /// the DHCP server itself.
+    /// the DHCP server itself. A `next-server` that is the DHCP server itself comes behind option 66: servers put their
+    /// own address there when nobody has said anything.
     #[must_use]
     pub fn server(&self) -> Option<Ipv4Addr> {
         let listed = match self.menu_option() {
@@ -202,9 +203,16 @@ impl Lease {
             name.trim().parse().ok().filter(usable)
         };
         listed
-            .or(self.next_server)
+            .or(self.told_server())
             .or_else(named)
+            .or(self.next_server)
             .or(self.dhcp_server)
+    }
+
+    /// `next-server` where it says more than who gave the lease.
+    fn told_server(&self) -> Option<Ipv4Addr> {
+        self.next_server
+            .filter(|server| Some(*server) != self.dhcp_server)
     }
 
     /// What cannot be followed and should be known: a server given by name, as there is no name service here.
@@ -213,7 +221,7 @@ impl Lease {
         let name = self.tftp_name.as_deref()?;
         let is_address =
             core::str::from_utf8(name).is_ok_and(|name| name.trim().parse::<Ipv4Addr>().is_ok());
-        if is_address || self.next_server.is_some() {
+        if is_address || self.told_server().is_some() {
             return None;
         }
         Some(alloc::format!(

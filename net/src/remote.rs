@@ -4,15 +4,16 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-/// Bytes at the start of each file that are kept, because formats are recognised there and read again from 0.
-pub(crate) const HEAD: usize = 64 << 10;
+/// Bytes at the start of each file that are kept, because formats are recognised there and read again from 0: a kernel's
+/// packed data begins in its first 64 KiB, and decoders ask for 256 KiB at a time.
+pub(crate) const HEAD: usize = 320 << 10;
 /// The same for a file whose server does not tell its size: it is read through once to be measured, and one this small
 /// need not be read again.
 pub(crate) const HEAD_UNKNOWN: usize = 1 << 20;
 
 /// A file on a TFTP server, as opened by [`crate::Stack::open`].
 ///
-/// It is read front to back with [`crate::Stack::read`]. The first 64 KiB are kept, and what was passed over by reading
+/// It is read front to back with [`crate::Stack::read`]. The first 320 KiB are kept, and what was passed over by reading
 /// further on (a kernel's size stands at its end), as far as [`crate::Stack::keep_at_most`] allows; going back beyond that
 /// asks the server for the whole file again.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ impl Remote {
 
 /// Bytes of one chunk of [`Kept`].
 const CHUNK: usize = 64 << 10;
+/// A reader who reads on for more than this behind what was passed over does not come back to it.
+const FOLLOW_MAX: u64 = 1 << 20;
 
 /// What was passed over: bytes in a row, given back chunk by chunk as they are read.
 #[derive(Debug, Default)]
@@ -72,7 +75,9 @@ pub(crate) struct Kept {
     /// All full but the last.
     chunks: VecDeque<Vec<u8>>,
     len: u64,
-    /// There were more than may be kept.
+    /// How many of them were read, behind those that were passed over.
+    followed: u64,
+    /// There were more than may be kept, or nobody wants them.
     full: bool,
 }
 
@@ -83,14 +88,23 @@ impl Kept {
             self.start = offset;
             self.len = 0;
         }
+        self.followed = 0;
         self.push(offset, bytes, limit);
     }
 
     /// Keeps `bytes`, which stand at `offset` and were read, if they follow what was passed over.
     pub(crate) fn follow(&mut self, offset: u64, bytes: &[u8], limit: u64) {
-        if !self.chunks.is_empty() {
-            self.push(offset, bytes, limit);
+        if self.chunks.is_empty() {
+            return;
         }
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.followed = self.followed.saturating_add(count);
+        if self.followed > FOLLOW_MAX {
+            self.chunks = VecDeque::new();
+            self.full = true;
+            return;
+        }
+        self.push(offset, bytes, limit);
     }
 
     fn push(&mut self, offset: u64, bytes: &[u8], limit: u64) {

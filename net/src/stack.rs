@@ -32,6 +32,9 @@ const DHCP_MESSAGE: usize = 2048;
 const KEEP: u64 = 8 << 20;
 /// Longest sleep: whoever waits looks at the clock at least so often.
 const NAP: Duration = Duration::from_millis(500);
+/// How long the fragments of a packet may be apart. They come in a row; one that is lost must not take the place of
+/// others for longer than a transfer takes to ask again.
+const FRAGMENTS: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(100);
 /// First local port of transfers; RFC 6335 leaves those from 49152 to whoever wants them.
 const PORTS: u16 = 49152;
 /// What this client calls itself (option 60), for servers that tell clients apart.
@@ -97,7 +100,8 @@ impl Stack {
             ^ u64::from(u32::from_be_bytes([a, b, c, d]));
         let seed = config.random_seed;
         let mut adapter = Adapter::new(device);
-        let interface = Interface::new(config, &mut adapter, moment(now));
+        let mut interface = Interface::new(config, &mut adapter, moment(now));
+        interface.set_reassembly_timeout(FRAGMENTS);
         let mut sockets = SocketSet::new(Vec::new());
         let buffer = || {
             udp::PacketBuffer::new(

@@ -87,6 +87,12 @@ fn the_server_is_found_in_order() {
         Lease::parse(&bytes).unwrap().server(),
         Some(Ipv4Addr::new(10, 0, 0, 2))
     );
+    // dnsmasq and others put themselves there unasked.
+    bytes[20..24].copy_from_slice(&[10, 0, 0, 1]);
+    assert_eq!(
+        Lease::parse(&bytes).unwrap().server(),
+        Some(Ipv4Addr::new(10, 0, 0, 3))
+    );
     let named = lease(&[option(54, &[10, 0, 0, 1]), option(66, b"boot.example")].concat());
     assert_eq!(named.server(), Some(Ipv4Addr::new(10, 0, 0, 1)));
     assert!(named.warning().unwrap().contains("boot.example"));

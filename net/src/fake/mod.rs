@@ -66,6 +66,8 @@ pub struct Lan {
     faults: Faults,
     dice: Dice,
     latency: Duration,
+    /// Bytes of an IP packet that a router on the way to the client lets through, and the number of the next packet.
+    narrow: Option<(usize, u16)>,
     to_server: Vec<(Duration, Vec<u8>)>,
     to_client: Vec<(Duration, Vec<u8>)>,
     /// Frames put there by a test.
@@ -83,6 +85,7 @@ impl Lan {
             faults,
             dice: Dice::new(seed),
             latency: Duration::from_micros(100),
+            narrow: None,
             to_server: Vec::new(),
             to_client: Vec::new(),
             injected: VecDeque::new(),
@@ -103,6 +106,11 @@ impl Lan {
     /// How long a frame takes each way.
     pub fn set_latency(&mut self, latency: Duration) {
         self.latency = latency;
+    }
+
+    /// Puts a router between server and client that breaks packets of more than `bytes` into fragments.
+    pub fn narrow_to(&mut self, bytes: usize) {
+        self.narrow = Some((bytes, 1));
     }
 
     /// Gives the client a frame from nowhere.
@@ -145,18 +153,63 @@ impl Lan {
         }
         for mut frame in self.server.run(now) {
             if self.dice.happens(self.faults.mutate) {
+                let before = sum_of_words(&frame);
                 for _ in 0..=self.dice.roll() % 4 {
                     let at = self.dice.roll() as usize % frame.len();
                     frame[at] = self.dice.roll() as u8;
+                }
+                // Changes that cancel out are for the Ethernet checksum, which is not in a frame, to find.
+                if sum_of_words(&frame) == before
+                    && let Some(last) = frame.last_mut()
+                {
+                    *last = last.wrapping_add(1);
                 }
                 if self.dice.happens(20) {
                     frame.truncate(self.dice.roll() as usize % frame.len());
                 }
             }
-            for at in self.when(now) {
-                self.to_client.push((at, frame.clone()));
+            for frame in self.fragments(frame) {
+                for at in self.when(now) {
+                    self.to_client.push((at, frame.clone()));
+                }
             }
         }
+    }
+
+    /// What a narrow router makes of a frame (RFC 791, section 3.2).
+    fn fragments(&mut self, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        const ETHERNET: usize = 14;
+        const HEADER: usize = 20;
+        let Some((bytes, number)) = &mut self.narrow else {
+            return alloc::vec![frame];
+        };
+        if frame.len() <= ETHERNET + *bytes || frame[12..14] != [8, 0] {
+            return alloc::vec![frame];
+        }
+        *number = number.wrapping_add(1);
+        let (head, payload) = frame.split_at(ETHERNET + HEADER);
+        let room = (*bytes - HEADER) / 8 * 8;
+        let mut parts = Vec::new();
+        for (index, chunk) in payload.chunks(room).enumerate() {
+            let mut part = [head, chunk].concat();
+            let at = index * room;
+            let more = at + chunk.len() < payload.len();
+            let len = (HEADER + chunk.len()) as u16;
+            let place = (at / 8) as u16 | u16::from(more) << 13;
+            part[ETHERNET + 2..ETHERNET + 4].copy_from_slice(&len.to_be_bytes());
+            part[ETHERNET + 4..ETHERNET + 6].copy_from_slice(&number.to_be_bytes());
+            part[ETHERNET + 6..ETHERNET + 8].copy_from_slice(&place.to_be_bytes());
+            part[ETHERNET + 10..ETHERNET + 12].fill(0);
+            let words = part[ETHERNET..ETHERNET + HEADER].chunks(2);
+            let sum: u32 = words
+                .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
+                .sum();
+            let folded = (sum & 0xFFFF) + (sum >> 16);
+            let folded = (folded & 0xFFFF) + (folded >> 16);
+            part[ETHERNET + 10..ETHERNET + 12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+            parts.push(part);
+        }
+        parts
     }
 
     /// The next frame for the client.
@@ -184,6 +237,15 @@ impl Lan {
             .chain(self.server.wake_at(now))
             .min()
     }
+}
+
+/// What UDP's checksum is made of, for the part of a frame that it covers.
+fn sum_of_words(frame: &[u8]) -> u32 {
+    let words = frame.get(34..).unwrap_or_default().chunks(2);
+    let sum: u32 = words
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word.get(1).copied().unwrap_or(0)))
+        .sum();
+    sum % 0xFFFF
 }
 
 /// Takes the frame that is due first.

@@ -135,6 +135,39 @@ fn a_bad_wire_only_costs_time() {
     }
 }
 
+/// A router on the way breaks blocks into fragments, of which some are lost.
+#[test]
+fn fragments_are_joined() {
+    for (bytes, faults, limit) in [
+        (1400, Faults::default(), 2),
+        (576, Faults::default(), 2),
+        (
+            1000,
+            Faults {
+                loss: 2,
+                reorder: 5,
+                ..Faults::default()
+            },
+            240,
+        ),
+    ] {
+        for window in [0, 64] {
+            let mut bed = Bed::with_file(pattern(400_000), |settings| {
+                settings.tftp.window = window;
+            });
+            bed.card.lan.borrow_mut().narrow_to(bytes);
+            bed.card.lan.borrow_mut().set_faults(faults);
+            let (file, took) = bed.elapsed(fetch);
+            let context = format!("{bytes} bytes, window {window}, {faults:?}, {took:?}");
+            match file {
+                Ok(file) => assert!(file == pattern(400_000), "{context}"),
+                Err(error) => panic!("{error}: {context}"),
+            }
+            assert!(took < Duration::from_secs(limit), "{context}");
+        }
+    }
+}
+
 #[test]
 fn duplicates_do_not_multiply() {
     let mut bed = Bed::with_file(pattern(1_000_000), |settings| settings.tftp.window = 0);
@@ -251,30 +284,34 @@ fn an_endless_file_ends() {
 
 #[test]
 fn going_back_asks_again() {
-    let file = pattern(500_000);
+    let file = pattern(2_500_000);
     for (keep, expected) in [(0, 4), (8 << 20, 3)] {
         let mut bed = Bed::with_file(file.clone(), |_| {});
         bed.stack.keep_at_most(keep);
         let deadline = bed.soon(10);
         let mut remote = bed.stack.open(ADDRESS, b"/file", deadline).unwrap();
-        let mut out = vec![0; 100_000];
-        // Back three times: 0 is beyond the 64 KiB of the head, 150,000 was passed over, 250,000 was read.
-        for offset in [0, 100_000, 0, 300_000, 150_000, 250_000, 400_000, 300_000] {
+        let mut out = vec![0; 500_000];
+        // Back three times: 0 goes beyond the 320 KiB of the head, 750,000 was passed over, 1,250,000 was read.
+        for offset in [
+            0, 500_000, 0, 1_500_000, 750_000, 1_250_000, 2_000_000, 1_500_000,
+        ] {
             bed.stack.read(&mut remote, offset, &mut out).unwrap();
             assert!(out == file[offset as usize..][..out.len()], "{offset}");
         }
-        bed.stack.read(&mut remote, 10, &mut out[..60_000]).unwrap();
-        assert!(out[..60_000] == file[10..60_010]);
+        bed.stack
+            .read(&mut remote, 10, &mut out[..300_000])
+            .unwrap();
+        assert!(out[..300_000] == file[10..300_010]);
         let requests = bed.card.lan.borrow_mut().server().requests;
-        println!("{keep}: {requests}");
         assert!(requests <= expected + 1, "{keep}: {requests}");
-        let error = bed.stack.read(&mut remote, 499_999, &mut out[..2]);
+        let error = bed.stack.read(&mut remote, 2_499_999, &mut out[..2]);
         assert_eq!(error.unwrap_err().grub_error(), 24);
     }
 }
 
 #[test]
 fn a_kernel_whose_size_stands_at_its_end_comes_once() {
+    const START: usize = 60_000;
     let file = pattern(3_000_000);
     for (keep, expected) in [(8 << 20, 1), (1 << 20, 2)] {
         let mut bed = Bed::with_file(file.clone(), |_| {});
@@ -282,17 +319,18 @@ fn a_kernel_whose_size_stands_at_its_end_comes_once() {
         let deadline = bed.soon(10);
         let mut remote = bed.stack.open(ADDRESS, b"/file", deadline).unwrap();
         let mut out = vec![0; file.len()];
-        bed.stack.read(&mut remote, 0, &mut out[..4096]).unwrap();
-        bed.stack
-            .read(&mut remote, 2_999_000, &mut out[..4])
-            .unwrap();
-        assert!(out[..4] == file[2_999_000..2_999_004]);
-        let mut at = 0;
-        for chunk in out.chunks_mut(256 << 10) {
+        // As the loader reads: the header, what the packed data begins with, its size, and all of it.
+        for (at, len) in [(0, 4096), (START, 256 << 10), (2_999_000, 4)] {
+            let out = &mut out[..len];
+            bed.stack.read(&mut remote, at as u64, out).unwrap();
+            assert!(out == &file[at..at + len]);
+        }
+        let mut at = START as u64;
+        for chunk in out[START..].chunks_mut(256 << 10) {
             bed.stack.read(&mut remote, at, chunk).unwrap();
             at += chunk.len() as u64;
         }
-        assert!(out == file);
+        assert!(out[START..] == file[START..]);
         assert_eq!(bed.card.lan.borrow_mut().server().requests, expected);
     }
 }

@@ -102,14 +102,16 @@ pub(crate) fn module(bytes: usize) -> Vec<u8> {
         .collect()
 }
 
-/// What the guest prints of a module: its length, and FNV-1a of its bytes.
+/// The hash by which guests tell what they were handed: FNV-1a, 64 bits.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+/// What the guest prints of a module: its length, and the hash of its bytes.
 pub(crate) fn module_line(module: &[u8]) -> String {
-    let hash = module
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
-    format!("HELLO module={} hash={hash:x}", module.len())
+    format!("HELLO module={} hash={:x}", module.len(), fnv1a(module))
 }
 
 /// A file on a disk: its path, and what it holds.

@@ -292,9 +292,7 @@ fn large_module(stage: &mut Stage) -> Outcome {
     let include = guests::xen_headers(&stage.bed)?;
     let program = guests::witness(&include, &LINUX_32, &stage.folder)?;
     let module = witness::module(LARGE_MODULE);
-    let hash = module.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = hello::fnv1a(&module);
     let mut guest = start_witness(stage, &program, &module, LARGE_MIB)?;
     guest.expect(&format!("WITNESS module.hash={hash:#x}"), TEN_MINUTES)?;
     guest.expect(
