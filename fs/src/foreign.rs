@@ -9,6 +9,12 @@ use crate::volume::Volume;
 
 /// (byte offset, bytes, what it is).
 const MAGICS: &[(u64, &[u8], &str)] = &[
+    #[cfg(not(feature = "more-readers"))]
+    (0, b"XFSB", "an XFS file system"),
+    #[cfg(not(feature = "more-readers"))]
+    (0, b"hsqs", "a squashfs file system"),
+    #[cfg(not(feature = "more-readers"))]
+    (65600, b"_BHRfS_M", "a btrfs file system"),
     (0, b"LUKS\xba\xbe\0\x01", "a LUKS 1 (encrypted) volume"),
     (0, b"LUKS\xba\xbe\0\x02", "a LUKS 2 (encrypted) volume"),
     (0, b"\x45\x3d\xcd\x28", "a cramfs file system"),
@@ -52,9 +58,7 @@ const LVM_LABELS: u64 = 4;
 pub(crate) fn identify(volume: &Volume) -> Result<Option<FsError>, FsError> {
     for sector in 0..LVM_LABELS {
         if has(volume, sector.saturating_mul(512), b"LABELONE")? {
-            return Ok(Some(FsError::Member(
-                "an LVM physical volume; the logical volumes on it are named (lvm/GROUP-VOLUME)",
-            )));
+            return Ok(Some(FsError::Foreign("an LVM physical volume")));
         }
     }
     for &(at, magic, name) in MAGICS {

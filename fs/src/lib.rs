@@ -5,14 +5,21 @@
 //! is on it, a [`Volume`] is a window on it (a partition or the whole disk), and [`mount`] finds out which file
 //! system the window holds. [`DeviceName`] and [`FileName`] read GRUB's spelling of all this, `(hd0,0)/boot/x`.
 //!
+//! The readers of XFS, btrfs and squashfs are behind the feature `more-readers`: the boot image has no room for them.
+//!
 //! Nothing read from a disk may panic, loop or allocate without bound: all arithmetic on foreign integers is
 //! checked or saturating, and every walk has a limit.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "more-readers"),
+    expect(dead_code, reason = "the readers behind the feature use more")
+)]
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 extern crate alloc;
 
+#[cfg(feature = "more-readers")]
 mod btrfs;
 mod bytes;
 pub mod cache;
@@ -27,9 +34,11 @@ pub mod name;
 pub mod partition;
 mod path;
 mod run;
+#[cfg(feature = "more-readers")]
 mod squashfs;
 pub mod tree;
 pub mod volume;
+#[cfg(feature = "more-readers")]
 mod xfs;
 
 pub use cache::ReadAhead;

@@ -8,7 +8,9 @@ use core::fmt;
 use crate::error::FsError;
 use crate::path::Mounted;
 use crate::volume::Volume;
-use crate::{btrfs, ext, fat, foreign, iso, squashfs, xfs};
+#[cfg(feature = "more-readers")]
+use crate::{btrfs, squashfs, xfs};
+use crate::{ext, fat, foreign, iso};
 
 /// How many symbolic links one path may go through, as in Linux.
 pub const LINKS_MAX: u32 = 40;
@@ -196,14 +198,9 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     if iso::probe(volume)? {
         return Ok(Box::new(Mounted(iso::Iso::open(volume.clone())?)));
     }
-    if xfs::probe(volume)? {
-        return Ok(Box::new(Mounted(xfs::Xfs::open(volume.clone())?)));
-    }
-    if btrfs::probe(volume)? {
-        return Ok(Box::new(Mounted(btrfs::Btrfs::open(volume.clone())?)));
-    }
-    if squashfs::probe(volume)? {
-        return Ok(Box::new(Mounted(squashfs::Squash::open(volume.clone())?)));
+    #[cfg(feature = "more-readers")]
+    if let Some(mounted) = mount_more(volume)? {
+        return Ok(mounted);
     }
     // Before FAT: a volume's first sector may keep an old FAT header under another file system.
     if let Some(what) = foreign::identify(volume)? {
@@ -213,6 +210,23 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
         return Ok(Box::new(Mounted(fat::Fat::open(volume.clone())?)));
     }
     Err(FsError::Unrecognised)
+}
+
+/// What [`mount`] tries where there is room for more readers.
+#[cfg(feature = "more-readers")]
+fn mount_more(volume: &Volume) -> Result<Option<Box<dyn FileSystem>>, FsError> {
+    if xfs::probe(volume)? {
+        return Ok(Some(Box::new(Mounted(xfs::Xfs::open(volume.clone())?))));
+    }
+    if btrfs::probe(volume)? {
+        return Ok(Some(Box::new(Mounted(btrfs::Btrfs::open(volume.clone())?))));
+    }
+    if squashfs::probe(volume)? {
+        return Ok(Some(Box::new(Mounted(squashfs::Squash::open(
+            volume.clone(),
+        )?))));
+    }
+    Ok(None)
 }
 
 /// Whether `volume` has the bytes `magic` at `at`; it has not if it is too short.

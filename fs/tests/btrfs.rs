@@ -1,4 +1,5 @@
 //! btrfs images by real mkfs.btrfs, filled by it and, where it can, by this machine's kernel.
+#![cfg(feature = "more-readers")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod images;

@@ -1,4 +1,5 @@
 //! squashfs images by real mksquashfs, in each of its packings.
+#![cfg(feature = "more-readers")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod images;

@@ -1,4 +1,5 @@
 //! XFS images: made by real mkfs.xfs, filled by this machine's kernel where it can, by mkfs.xfs itself everywhere.
+#![cfg(feature = "more-readers")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod images;

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, tools};
 use crate::command::{self, run};
 use crate::image::{self, Target};
 use crate::problem::{Context, Problem, Result};
@@ -63,7 +63,10 @@ const STEPS: &[Step] = &[
     ("house rules", rooms::check),
     ("licences and sources of dependencies", deny),
     ("Xen's interface", abi::check_here),
-    ("host tests", || cargo(&["test", "--workspace"])),
+    ("host tests", || {
+        tools::for_host_tests()?;
+        cargo(&["test", "--workspace"])
+    }),
     ("documentation", || {
         run(tool(&[
             "doc",
@@ -232,6 +235,7 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 /// The tests of all that goes into the image, as 32-bit programs: what is cut off when a `usize` is that narrow shows
 /// here.
 fn host_tests_32(rust: Toolchain) -> Result<()> {
+    tools::for_host_tests()?;
     let mut cargo = rust.cargo();
     cargo
         .current_dir(workspace::root())

@@ -16,7 +16,7 @@ use crate::workspace;
 /// The most that the gzipped image may measure, in bytes.
 pub(crate) const LIMIT_GZIP: u64 = 400 * 1024;
 /// The most that may be loaded into the guest, without BSS, in bytes.
-pub(crate) const LIMIT_LOADED: u64 = 745_000;
+pub(crate) const LIMIT_LOADED: u64 = 655_000;
 
 /// A width of guest that an image is built for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]

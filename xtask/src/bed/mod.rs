@@ -9,7 +9,7 @@ mod modules;
 mod needed;
 mod products;
 mod rust;
-mod tools;
+pub(crate) mod tools;
 
 pub(crate) use cache::sha256;
 pub(crate) use modules::KernelModules;

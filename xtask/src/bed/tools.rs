@@ -82,16 +82,44 @@ pub(crate) fn drop_libc(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What only the host tests run, besides [`PACKAGES`]. They find tools in `PATH`, so what is missing is installed.
+const PACKAGES_OF_TESTS: &[(&str, &[&str])] = &[
+    ("xfsprogs", &["mkfs.xfs", "xfs_io"]),
+    ("btrfs-progs", &["mkfs.btrfs", "btrfs"]),
+    ("squashfs-tools", &["mksquashfs"]),
+];
+
 /// Finds QEMU, installing it if it is missing.
 ///
 /// # Errors
 /// When it is missing and cannot be installed.
 pub(crate) fn qemu() -> Result<PathBuf> {
     const PROGRAM: &str = "qemu-system-x86_64";
-    if let Some(found) = command::find(PROGRAM) {
-        return Ok(found);
+    install(&[("qemu-system-x86", &[PROGRAM])])?;
+    command::find(PROGRAM)
+        .context(|| format!("{PROGRAM} is still missing after its package was installed"))
+}
+
+/// Installs what the host tests run and this machine lacks.
+///
+/// # Errors
+/// When something is missing and cannot be installed.
+pub(crate) fn for_host_tests() -> Result<()> {
+    install(&[PACKAGES, PACKAGES_OF_TESTS].concat())
+}
+
+/// Installs those packages of whose programs one is missing.
+fn install(packages: &[(&str, &[&str])]) -> Result<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .filter(|(_, programs)| programs.iter().any(|p| command::find(p).is_none()))
+        .map(|(package, _)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    println!("bed: {PROGRAM} is missing; installing Debian's package qemu-system-x86 with apt-get");
+    let names = missing.join(" ");
+    println!("bed: installing what is missing with apt-get: {names}");
     let root = text(Command::new("id").arg("-u"))?.trim() == "0";
     let apt = |arguments: &[&str]| {
         let mut apt = if root {
@@ -106,19 +134,11 @@ pub(crate) fn qemu() -> Result<PathBuf> {
     };
     apt(&["-q", "update"])
         .and_then(|()| {
-            apt(&[
-                "-q",
-                "install",
-                "-y",
-                "--no-install-recommends",
-                "qemu-system-x86",
-            ])
+            let mut arguments = vec!["-q", "install", "-y", "--no-install-recommends"];
+            arguments.extend(&missing);
+            apt(&arguments)
         })
         .context(|| {
-            format!(
-                "{PROGRAM} is needed and could not be installed; install qemu-system-x86 by hand"
-            )
-        })?;
-    command::find(PROGRAM)
-        .context(|| format!("{PROGRAM} is still missing after its package was installed"))
+            format!("these packages are needed and could not be installed; install them by hand: {names}")
+        })
 }
