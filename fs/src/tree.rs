@@ -189,7 +189,7 @@ pub trait File {
 
 /// Finds out which file system `volume` holds and opens it.
 /// # Errors
-/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Foreign`] and [`FsError::Member`] for what is known by
+/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Foreign`] for what is known by
 /// name only, [`FsError::Corrupt`] or [`FsError::Device`] for a known one that cannot be opened.
 pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     if ext::probe(volume)? {
