@@ -128,14 +128,15 @@ fn change(root: &Path) {
 /// The image with the blocks of its log cleared.
 fn without_log(image: &Path) -> Vec<u8> {
     let mut image = host::read(image).unwrap();
-    let number = |at: usize| u32::from_be_bytes(image[at..at + 4].try_into().unwrap()) as usize;
+    let number = |at: usize| u64::from(u32::from_be_bytes(image[at..at + 4].try_into().unwrap()));
     let (block_bytes, ag_blocks, log_blocks) = (number(4), number(84), number(96));
     let log_start = (number(48) << 32) | number(52);
-    let log2 = usize::from(image[124]);
+    let log2 = u32::from(image[124]);
     let block = (log_start >> log2) * ag_blocks + (log_start & ((1 << log2) - 1));
-    let start = block * block_bytes;
+    let start = usize::try_from(block * block_bytes).unwrap();
+    let len = usize::try_from(log_blocks * block_bytes).unwrap();
     // Not with zeros: that is a log never used.
-    image[start..start + log_blocks * block_bytes].fill(1);
+    image[start..start + len].fill(1);
     image
 }
 
