@@ -259,7 +259,7 @@ impl Bench {
     /// guests are created paused: how long xl takes to clear a large guest's memory says nothing of the loader.
     fn menus(&mut self, large_mib: u32) -> Result<()> {
         const SMALL_MIB: u32 = 256;
-        const TURNS: usize = 6;
+        const TURNS: usize = 10;
         let mut shown: [Vec<Duration>; 2] = Default::default();
         let mut created: [Vec<Duration>; 2] = Default::default();
         for round in 1..=self.rounds * TURNS {
