@@ -6,6 +6,7 @@ mod images;
 
 use std::fs as host;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fs::FsError;
 use images::btrfs::make;
@@ -47,8 +48,15 @@ const MATRIX: &[(&str, &[&str])] = &[
     ("16 KiB sectors", &["-s", "16384"]),
 ];
 
+/// Holds the other tests up: mkfs.btrfs refuses a UUID that a mounted file system has.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn whatever_mkfs_can_make() {
+    let _alone = alone();
     let scratch = Scratch::new();
     let tree = tree();
     write_tree(&scratch.path("root"), &tree);
@@ -70,6 +78,7 @@ fn whatever_mkfs_can_make() {
 
 #[test]
 fn sums_that_are_not_checked_are_named() {
+    let _alone = alone();
     let scratch = Scratch::new();
     write_tree(&scratch.path("root"), &sample_tree());
     for name in ["sha256", "blake2"] {
@@ -93,6 +102,7 @@ fn filled(scratch: &Scratch, options: &str, fill: impl FnOnce(&Path)) -> PathBuf
 
 #[test]
 fn packed_by_the_kernel() {
+    let _alone = alone();
     if !kernel::knows("btrfs") {
         return;
     }
@@ -112,6 +122,7 @@ fn packed_by_the_kernel() {
 
 #[test]
 fn holes_rewrites_clones_and_lost_beginnings() {
+    let _alone = alone();
     if !kernel::knows("btrfs") {
         return;
     }
@@ -163,6 +174,7 @@ fn check_list(files: &dyn fs::FileSystem, expected: &[(String, Sample)]) {
 
 #[test]
 fn subvolumes_and_the_default_one() {
+    let _alone = alone();
     if !kernel::knows("btrfs") {
         return;
     }
@@ -237,6 +249,7 @@ fn subvolumes_and_the_default_one() {
 /// A copy of a file system that was never unmounted: as it was when last written together.
 #[test]
 fn never_unmounted() {
+    let _alone = alone();
     if !kernel::knows("btrfs") {
         return;
     }
@@ -262,6 +275,7 @@ fn never_unmounted() {
 /// Where one copy is damaged the other is read; where there is none, the error names the inode.
 #[test]
 fn damage_is_mended_or_told() {
+    let _alone = alone();
     let scratch = Scratch::new();
     let tree = [
         ("boot".into(), Sample::Directory),
@@ -291,6 +305,7 @@ fn damage_is_mended_or_told() {
 
 #[test]
 fn a_large_file_is_few_reads() {
+    let _alone = alone();
     let scratch = Scratch::new();
     host::create_dir_all(scratch.path("root")).unwrap();
     let big = XorShift(5).bytes(64 << 20);

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::Sample;
 
@@ -27,6 +28,7 @@ pub(crate) fn knows(kind: &str) -> bool {
 /// A mounted image; unmounted when dropped.
 pub(crate) struct Mount {
     pub(crate) path: PathBuf,
+    image: PathBuf,
 }
 
 impl Mount {
@@ -46,14 +48,38 @@ impl Mount {
                 at.to_str().unwrap(),
             ],
         );
-        Self { path: at.into() }
+        Self {
+            path: at.into(),
+            image: image.into(),
+        }
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.path).status();
+        // Somebody else may still look at the new mount, and the kernel lets go of a loop device in its own time: the
+        // same image could not be mounted again before.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut is_mounted = true;
+        while Instant::now() < deadline && (is_mounted || is_looped(&self.image)) {
+            if is_mounted {
+                let done = Command::new("umount").arg(&self.path).output();
+                is_mounted = !done.is_ok_and(|output| output.status.success());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
+}
+
+/// Whether a loop device still holds `image`.
+fn is_looped(image: &Path) -> bool {
+    let Ok(devices) = std::fs::read_dir("/sys/block") else {
+        return false;
+    };
+    devices.flatten().any(|device| {
+        std::fs::read_to_string(device.path().join("loop/backing_file"))
+            .is_ok_and(|file| Path::new(file.trim_end()) == image)
+    })
 }
 
 /// What the kernel sees below `root`.
