@@ -27,6 +27,7 @@ pub mod checksum;
 pub mod device;
 pub mod error;
 mod ext;
+mod extents;
 mod fat;
 mod foreign;
 mod iso;

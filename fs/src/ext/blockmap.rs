@@ -6,9 +6,9 @@ use core::cell::RefCell;
 
 use super::Core;
 use super::inode::Inode;
-use super::layout::Span;
 use crate::bytes::{Fields, index, size};
 use crate::error::FsError;
+use crate::extents::Span;
 
 const DIRECT: u64 = 12;
 

@@ -1,15 +1,14 @@
 //! Extent trees: sorted runs of blocks, in a tree whose root is in the inode.
 
-use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ops::Range;
 
 use super::Core;
 use super::inode::Inode;
-use super::layout::Span;
 use crate::bytes::{Fields, join};
 use crate::checksum::crc32c;
 use crate::error::FsError;
+use crate::extents::{Leaf, Span};
 
 const MAGIC: u16 = 0xf30a;
 /// The most levels below the root, as in Linux.
@@ -19,18 +18,6 @@ const RECORD: usize = 12;
 const WRITTEN_MAX: u64 = 32768;
 /// File blocks are numbered in 32 bits.
 const BLOCKS_END: u64 = 1 << 32;
-
-struct Extent {
-    logical: Range<u64>,
-    /// `None` if never written.
-    physical: Option<u64>,
-}
-
-/// One leaf, and the file blocks that it alone speaks for.
-struct Leaf {
-    covers: Range<u64>,
-    extents: Vec<Extent>,
-}
 
 /// A file's extent tree, with the leaf used last.
 pub(super) struct ExtentTree {
@@ -53,11 +40,11 @@ impl ExtentTree {
     /// The span that holds file block `block`, from there on.
     pub(super) fn find(&self, core: &Core, block: u64) -> Result<Span, FsError> {
         let mut last = self.last.borrow_mut();
-        if let Some(leaf) = last.as_ref().filter(|leaf| leaf.covers.contains(&block)) {
+        if let Some(leaf) = last.as_ref().filter(|leaf| leaf.covers(block)) {
             return Ok(leaf.span(block));
         }
         let leaf = self.leaf(core, block)?;
-        if !leaf.covers.contains(&block) {
+        if !leaf.covers(block) {
             return Err(FsError::corrupt("file block beyond the extent tree", block));
         }
         let span = leaf.span(block);
@@ -90,10 +77,7 @@ impl ExtentTree {
             }
             // Before the first child: a hole.
             let Some(child) = child else {
-                return Ok(Leaf {
-                    covers,
-                    extents: Vec::new(),
-                });
+                return Ok(Leaf::new(covers, 0));
             };
             node = core.store.read_block(child)?.to_vec();
             expected = header.depth.checked_sub(1);
@@ -135,7 +119,7 @@ impl ExtentTree {
     }
 
     fn read_leaf(&self, node: &[u8], entries: usize, covers: Range<u64>) -> Result<Leaf, FsError> {
-        let mut extents: Vec<Extent> = Vec::with_capacity(entries);
+        let mut leaf = Leaf::new(covers, entries);
         for number in 0..entries {
             let at = RECORD.saturating_mul(number.saturating_add(1));
             let first = u64::from(node.le32(at)?);
@@ -151,54 +135,15 @@ impl ExtentTree {
                 count.saturating_sub(WRITTEN_MAX)
             };
             let logical = first..first.saturating_add(count);
-            let sorted = extents
-                .last()
-                .is_none_or(|before| before.logical.end <= first);
-            if logical.is_empty() || !sorted {
-                return Err(FsError::corrupt(
-                    "extents out of order, inode",
-                    u64::from(self.inode),
-                ));
-            }
-            extents.push(Extent {
-                logical,
-                physical: written.then_some(start),
-            });
+            leaf.push(logical, written.then_some(start)).map_err(|_| {
+                FsError::corrupt("extents out of order, inode", u64::from(self.inode))
+            })?;
         }
-        Ok(Leaf { covers, extents })
+        Ok(leaf)
     }
 }
 
 struct Header {
     entries: usize,
     depth: u16,
-}
-
-impl Leaf {
-    /// The span from `block` on, which the leaf covers.
-    fn span(&self, block: u64) -> Span {
-        let position = self
-            .extents
-            .partition_point(|extent| extent.logical.end <= block);
-        let Some(extent) = self.extents.get(position) else {
-            return Span {
-                physical: None,
-                blocks: self.covers.end.saturating_sub(block),
-            };
-        };
-        match block.checked_sub(extent.logical.start) {
-            Some(skip) => Span {
-                physical: extent.physical.map(|start| start.saturating_add(skip)),
-                blocks: extent.logical.end.saturating_sub(block),
-            },
-            None => Span {
-                physical: None,
-                blocks: extent
-                    .logical
-                    .start
-                    .min(self.covers.end)
-                    .saturating_sub(block),
-            },
-        }
-    }
 }

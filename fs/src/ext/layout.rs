@@ -12,13 +12,6 @@ use crate::error::FsError;
 use crate::run::{Layout, Run, Source};
 use crate::volume::Volume;
 
-/// Blocks of a file that lie together on the volume, or are missing together.
-pub(super) struct Span {
-    /// First block on the volume; `None` is a hole or an extent never written: zeros.
-    pub(super) physical: Option<u64>,
-    pub(super) blocks: u64,
-}
-
 enum Mapping {
     Extents(ExtentTree),
     Blocks(BlockMap),

@@ -1,7 +1,6 @@
 //! Where a file's blocks are: extents in the inode, or a B+tree of them whose root is in the inode.
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ops::Range;
 
@@ -9,6 +8,7 @@ use super::Core;
 use super::inode::{Format, Inode};
 use crate::bytes::{Fields, buffer, index, size};
 use crate::error::FsError;
+use crate::extents::{self, Leaf};
 use crate::run::{Layout, Run, Source};
 use crate::volume::Volume;
 
@@ -24,18 +24,6 @@ pub(super) struct Span {
     /// Byte of the volume where the span starts; `None` is a hole, or allocated and never written: zeros.
     at: Option<u64>,
     blocks: u64,
-}
-
-struct Extent {
-    logical: Range<u64>,
-    /// First block; `None` if never written.
-    physical: Option<u64>,
-}
-
-/// The extents of one leaf, and the file blocks that it alone speaks for.
-struct Leaf {
-    covers: Range<u64>,
-    extents: Vec<Extent>,
 }
 
 /// A file's place on its volume.
@@ -80,7 +68,7 @@ impl FileLayout {
             return Err(self.corrupt("file longer than can be, inode"));
         }
         let mut last = self.last.borrow_mut();
-        if let Some(leaf) = last.as_ref().filter(|leaf| leaf.covers.contains(&block)) {
+        if let Some(leaf) = last.as_ref().filter(|leaf| leaf.covers(block)) {
             return self.span(leaf, block);
         }
         let leaf = match self.inode.format {
@@ -132,10 +120,7 @@ impl FileLayout {
             }
             // Before the first child: a hole.
             let Some(child) = child else {
-                return Ok(Leaf {
-                    covers,
-                    extents: Vec::new(),
-                });
+                return Ok(Leaf::new(covers, 0));
             };
             let at = superblock.position(child)?;
             let mut bytes = buffer(superblock.block_bytes);
@@ -170,47 +155,26 @@ impl FileLayout {
         if count > records.len() / RECORD {
             return Err(self.corrupt("number of extents, inode"));
         }
-        let mut extents: Vec<Extent> = Vec::with_capacity(count);
+        let mut leaf = Leaf::new(covers, count);
         for record in records.chunks_exact(RECORD).take(count) {
             let (high, low) = (record.be64(0)?, record.be64(8)?);
             let first = (high & (u64::MAX >> 1)) >> 9;
             let physical = ((high & 0x1ff) << 43) | (low >> 21);
             let blocks = low & 0x1f_ffff;
             let logical = first..first.saturating_add(blocks);
-            let is_sorted = extents
-                .last()
-                .is_none_or(|before| before.logical.end <= first);
-            if logical.is_empty() || !is_sorted {
-                return Err(self.corrupt("extents out of order, inode"));
-            }
-            extents.push(Extent {
-                logical,
-                physical: (high >> 63 == 0).then_some(physical),
-            });
+            let written = high >> 63 == 0;
+            leaf.push(logical, written.then_some(physical))
+                .map_err(|_| self.corrupt("extents out of order, inode"))?;
         }
-        Ok(Leaf { covers, extents })
+        Ok(leaf)
     }
 
     /// The span from `block` on, which `leaf` covers.
     fn span(&self, leaf: &Leaf, block: u64) -> Result<Span, FsError> {
-        let position = leaf
-            .extents
-            .partition_point(|extent| extent.logical.end <= block);
-        let hole = |end: u64| Span {
-            at: None,
-            blocks: end.min(leaf.covers.end).saturating_sub(block),
-        };
-        let Some(extent) = leaf.extents.get(position) else {
-            return Ok(hole(u64::MAX));
-        };
-        let Some(skip) = block.checked_sub(extent.logical.start) else {
-            return Ok(hole(extent.logical.start));
-        };
-        let blocks = extent.logical.end.saturating_sub(block);
-        let Some(physical) = extent.physical else {
+        let extents::Span { physical, blocks } = leaf.span(block);
+        let Some(first) = physical else {
             return Ok(Span { at: None, blocks });
         };
-        let first = physical.saturating_add(skip);
         let at = self.core.superblock.position(first)?;
         // An extent does not leave its allocation group, whose blocks lie together.
         let end = self
