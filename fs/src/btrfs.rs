@@ -25,9 +25,9 @@ use core::cell::RefCell;
 use crate::bytes::{Fields, index, size, until_nul};
 use crate::checksum::crc32c;
 use crate::error::FsError;
-use crate::path::{LINK_BYTES_MAX, Tree};
+use crate::path::{LINK_BYTES_MAX, Listing, Tree};
 use crate::run::MappedFile;
-use crate::tree::{DirEntry, EntryKind, File, Kind, LIST_MAX, has};
+use crate::tree::{DirEntry, EntryKind, File, Kind, has};
 use crate::volume::Volume;
 use file::FileLayout;
 use superblock::Superblock;
@@ -114,12 +114,7 @@ impl Btrfs {
         Ok(Node {
             root: Rc::clone(root),
             inode,
-            kind: match bytes.le32(52)? & 0xf000 {
-                0x8000 => EntryKind::File,
-                0x4000 => EntryKind::Directory,
-                0xa000 => EntryKind::Symlink,
-                _ => EntryKind::Other,
-            },
+            kind: EntryKind::of_mode(bytes.le32(52)?),
             size: bytes.le64(16)?,
             has_sums: bytes.le64(64)? & NO_SUMS == 0,
         })
@@ -174,12 +169,16 @@ fn entry(trees: &Trees, root: &Root, inode: u64, name: &[u8]) -> Result<Option<K
         if entry == name && found.is_none() {
             found = Some(place);
         }
+        Ok(())
     })?;
     Ok(found)
 }
 
-/// Gives each entry of one item: where it leads, its type and its name.
-fn entries(bytes: &[u8], visit: &mut dyn FnMut(Key, u8, &[u8])) -> Result<(), FsError> {
+/// Sees a directory's entry: where it leads, its type and its name.
+type Visit<'a> = dyn FnMut(Key, u8, &[u8]) -> Result<(), FsError> + 'a;
+
+/// Gives each entry of one item.
+fn entries(bytes: &[u8], visit: &mut Visit<'_>) -> Result<(), FsError> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let (data_len, name_len) = (usize::from(rest.le16(25)?), usize::from(rest.le16(27)?));
@@ -187,7 +186,7 @@ fn entries(bytes: &[u8], visit: &mut dyn FnMut(Key, u8, &[u8])) -> Result<(), Fs
             Key::parse(rest, 0)?,
             rest.u8(29)?,
             rest.slice(30, name_len)?,
-        );
+        )?;
         let len = data_len.saturating_add(name_len).saturating_add(30);
         rest = rest.get(len..).unwrap_or_default();
     }
@@ -251,31 +250,18 @@ impl Tree for Btrfs {
     }
 
     fn children(&self, dir: &Node) -> Result<Vec<DirEntry>, FsError> {
-        let mut found = Vec::new();
+        let mut found = Listing::default();
         let from = Key::new(dir.inode, kinds::ENTRY_BY_NUMBER, 0);
         self.trees.walk(&dir.root, from, &mut |key, bytes| {
             if (key.id, key.kind) != (dir.inode, kinds::ENTRY_BY_NUMBER) {
                 return Ok(Next::Stop);
             }
             entries(bytes, &mut |_, kind, name| {
-                found.push(DirEntry {
-                    name: name.to_vec(),
-                    kind: match kind {
-                        1 => EntryKind::File,
-                        2 => EntryKind::Directory,
-                        7 => EntryKind::Symlink,
-                        _ => EntryKind::Other,
-                    },
-                });
+                found.add(name, || Ok(EntryKind::of_entry(kind)))
             })?;
-            if found.len() > LIST_MAX {
-                return Err(FsError::unsupported(
-                    "listing a directory with more than 65536 entries",
-                ));
-            }
             Ok(Next::More)
         })?;
-        Ok(found)
+        Ok(found.into())
     }
 
     fn file(&self, node: &Node) -> Result<Box<dyn File>, FsError> {

@@ -125,7 +125,7 @@ impl Tree for Ext {
     }
 
     fn uuid(&self) -> Option<String> {
-        self.core.superblock.uuid_text()
+        crate::bytes::uuid_text(&self.core.superblock.uuid)
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 
 use crate::bytes::buffer;
 use crate::error::FsError;
-use crate::path::Tree;
+use crate::path::{Listing, Tree};
 use crate::run::{MappedFile, Pieces};
-use crate::tree::{DirEntry, EntryKind, File, Kind, LIST_MAX};
+use crate::tree::{DirEntry, EntryKind, File, Kind};
 use crate::volume::Volume;
 use boot::Boot;
 use chain::ChainFile;
@@ -153,23 +153,15 @@ impl Tree for Fat {
     }
 
     fn children(&self, dir: &Node) -> Result<Vec<DirEntry>, FsError> {
-        let mut found = Vec::new();
+        let mut found = Listing::default();
         self.scan::<()>(*dir, &mut |entry| {
             if entry.is_label || matches!(entry.short_name.as_slice(), b"." | b"..") {
                 return Ok(None);
             }
-            if found.len() >= LIST_MAX {
-                return Err(FsError::unsupported(
-                    "listing a directory with more than 65536 entries",
-                ));
-            }
-            found.push(DirEntry {
-                name: entry.name.clone(),
-                kind: entry.kind,
-            });
+            found.add(&entry.name, || Ok(entry.kind))?;
             Ok(None)
         })?;
-        Ok(found)
+        Ok(found.into())
     }
 
     fn file(&self, node: &Node) -> Result<Box<dyn File>, FsError> {

@@ -13,9 +13,9 @@ use alloc::vec::Vec;
 
 use crate::bytes::{Fields, buffer};
 use crate::error::FsError;
-use crate::path::Tree;
+use crate::path::{Listing, Tree};
 use crate::run::{MappedFile, Pieces};
-use crate::tree::{DirEntry, EntryKind, File, Kind, LIST_MAX, has};
+use crate::tree::{DirEntry, EntryKind, File, Kind, has};
 use crate::volume::Volume;
 use record::{Names, Reader, Record};
 
@@ -134,12 +134,7 @@ impl Iso {
                     return Ok(None);
                 }
                 if let Some(mode) = found.mode {
-                    node.kind = match mode & 0xf000 {
-                        0x8000 => EntryKind::File,
-                        0x4000 => EntryKind::Directory,
-                        0xa000 => EntryKind::Symlink,
-                        _ => EntryKind::Other,
-                    };
+                    node.kind = EntryKind::of_mode(mode);
                 }
                 if let Some(block) = found.child {
                     node.kind = EntryKind::Directory;
@@ -250,20 +245,12 @@ impl Tree for Iso {
     }
 
     fn children(&self, dir: &Node) -> Result<Vec<DirEntry>, FsError> {
-        let mut found = Vec::new();
+        let mut found = Listing::default();
         self.scan::<()>(dir, &mut |name, node| {
-            if found.len() >= LIST_MAX {
-                return Err(FsError::unsupported(
-                    "listing a directory with more than 65536 entries",
-                ));
-            }
-            found.push(DirEntry {
-                name: name.to_vec(),
-                kind: node.kind,
-            });
+            found.add(name, || Ok(node.kind))?;
             Ok(None)
         })?;
-        Ok(found)
+        Ok(found.into())
     }
 
     fn file(&self, node: &Node) -> Result<Box<dyn File>, FsError> {

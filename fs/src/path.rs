@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::FsError;
-use crate::tree::{DirEntry, EntryKind, File, FileSystem, Kind, LINKS_MAX};
+use crate::tree::{DirEntry, EntryKind, File, FileSystem, Kind, LINKS_MAX, LIST_MAX};
 
 /// The longest target of a symbolic link that is followed, as in Linux.
 pub(crate) const LINK_BYTES_MAX: u64 = 4096;
@@ -38,6 +38,40 @@ pub(crate) trait Tree {
     fn mode(&self, node: &Self::Node) -> Option<u16> {
         let _ = node;
         None
+    }
+}
+
+/// A directory's entries as they are found, as many as may be listed.
+#[derive(Default)]
+pub(crate) struct Listing(Vec<DirEntry>);
+
+impl Listing {
+    /// Adds the entry `name`; `kind` is asked for if there is room for it.
+    ///
+    /// # Errors
+    /// [`FsError::Unsupported`] for one more than [`LIST_MAX`]; what `kind` returns.
+    pub(crate) fn add(
+        &mut self,
+        name: &[u8],
+        kind: impl FnOnce() -> Result<EntryKind, FsError>,
+    ) -> Result<(), FsError> {
+        if self.0.len() >= LIST_MAX {
+            return Err(FsError::unsupported(
+                "listing a directory with more than 65536 entries",
+            ));
+        }
+        let kind = kind()?;
+        self.0.push(DirEntry {
+            name: name.to_vec(),
+            kind,
+        });
+        Ok(())
+    }
+}
+
+impl From<Listing> for Vec<DirEntry> {
+    fn from(listing: Listing) -> Self {
+        listing.0
     }
 }
 

@@ -18,9 +18,9 @@ use unpack::Packing;
 
 use crate::bytes::{Fields, buffer, index, size};
 use crate::error::FsError;
-use crate::path::Tree;
+use crate::path::{Listing, Tree};
 use crate::run::MappedFile;
-use crate::tree::{DirEntry, EntryKind, File, Kind, LIST_MAX, has};
+use crate::tree::{DirEntry, EntryKind, File, Kind, has};
 use crate::volume::Volume;
 use file::FileLayout;
 use inode::{Content, Inode};
@@ -185,20 +185,12 @@ impl Tree for Squash {
     }
 
     fn children(&self, dir: &Inode) -> Result<Vec<DirEntry>, FsError> {
-        let mut found = Vec::new();
+        let mut found = Listing::default();
         self.scan::<()>(dir, &mut |name, kind, _| {
-            if found.len() >= LIST_MAX {
-                return Err(FsError::unsupported(
-                    "listing a directory with more than 65536 entries",
-                ));
-            }
-            found.push(DirEntry {
-                name: name.to_vec(),
-                kind,
-            });
+            found.add(name, || Ok(kind))?;
             Ok(None)
         })?;
-        Ok(found)
+        Ok(found.into())
     }
 
     fn file(&self, node: &Inode) -> Result<Box<dyn File>, FsError> {

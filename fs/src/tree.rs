@@ -85,6 +85,28 @@ pub enum EntryKind {
     Other,
 }
 
+impl EntryKind {
+    /// The kind in the type bits of `st_mode`, which file systems for Unix keep as they are.
+    pub(crate) const fn of_mode(mode: u32) -> Self {
+        match mode & 0xf000 {
+            0x8000 => Self::File,
+            0x4000 => Self::Directory,
+            0xa000 => Self::Symlink,
+            _ => Self::Other,
+        }
+    }
+
+    /// The kind in the type byte that ext, XFS and btrfs keep beside a name; 0 says that it is not kept there.
+    pub(crate) const fn of_entry(byte: u8) -> Self {
+        match byte {
+            1 => Self::File,
+            2 => Self::Directory,
+            7 => Self::Symlink,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One name in a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DirEntry {

@@ -11,8 +11,9 @@ use super::{Core, index, inline};
 use crate::bytes::{Fields, buffer, size};
 use crate::checksum::crc32c;
 use crate::error::FsError;
+use crate::path::Listing;
 use crate::run::MappedFile;
-use crate::tree::{DirEntry, EntryKind, File, LIST_MAX};
+use crate::tree::{DirEntry, EntryKind, File};
 
 /// The largest directory that is searched from the front: half a million names.
 const BYTES_MAX: u64 = 64 << 20;
@@ -64,30 +65,17 @@ pub(super) fn lookup(core: &Rc<Core>, dir: &Inode, name: &[u8]) -> Result<Option
 
 /// All entries but `.` and `..`.
 pub(super) fn list(core: &Rc<Core>, dir: &Inode) -> Result<Vec<DirEntry>, FsError> {
-    let mut found = Vec::new();
+    let mut found = Listing::default();
     walk(core, dir, &mut |entry| {
-        if matches!(entry.name, b"." | b"..") {
-            return Ok(Walk::On);
+        if !matches!(entry.name, b"." | b"..") {
+            found.add(entry.name, || match entry.kind {
+                0 => Ok(Inode::read(core, entry.inode)?.kind()),
+                byte => Ok(EntryKind::of_entry(byte)),
+            })?;
         }
-        if found.len() >= LIST_MAX {
-            return Err(FsError::unsupported(
-                "listing a directory with more than 65536 entries",
-            ));
-        }
-        let kind = match entry.kind {
-            0 => Inode::read(core, entry.inode)?.kind(),
-            1 => EntryKind::File,
-            2 => EntryKind::Directory,
-            7 => EntryKind::Symlink,
-            _ => EntryKind::Other,
-        };
-        found.push(DirEntry {
-            name: entry.name.to_vec(),
-            kind,
-        });
         Ok(Walk::On)
     })?;
-    Ok(found)
+    Ok(found.into())
 }
 
 pub(super) type Visit<'a> = dyn FnMut(Entry<'_>) -> Result<Walk, FsError> + 'a;

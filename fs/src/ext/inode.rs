@@ -73,13 +73,8 @@ impl Inode {
         })
     }
 
-    pub(super) const fn kind(&self) -> EntryKind {
-        match self.mode & 0xf000 {
-            0x8000 => EntryKind::File,
-            0x4000 => EntryKind::Directory,
-            0xa000 => EntryKind::Symlink,
-            _ => EntryKind::Other,
-        }
+    pub(super) fn kind(&self) -> EntryKind {
+        EntryKind::of_mode(self.mode.into())
     }
 
     pub(super) const fn has(&self, flag: u32) -> bool {

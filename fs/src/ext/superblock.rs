@@ -1,7 +1,5 @@
 //! The superblock: sizes, features, checksum seed.
 
-use alloc::string::String;
-
 use super::hash::{Bytes, Hashing};
 use crate::bytes::{Fields, join};
 use crate::checksum::crc32c;
@@ -270,9 +268,5 @@ impl Superblock {
             (false, true) => Kind::Ext3,
             (false, false) => Kind::Ext2,
         }
-    }
-
-    pub(super) fn uuid_text(&self) -> Option<String> {
-        crate::bytes::uuid_text(&self.uuid)
     }
 }

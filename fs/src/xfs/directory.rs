@@ -11,7 +11,8 @@ use super::bmap::FileLayout;
 use super::inode::{Format, Inode};
 use crate::bytes::{Fields, buffer, index, join, size};
 use crate::error::FsError;
-use crate::tree::{DirEntry, EntryKind, LIST_MAX};
+use crate::path::Listing;
+use crate::tree::{DirEntry, EntryKind};
 
 /// The largest directory that is searched: more than half a million names.
 const BYTES_MAX: u64 = 64 << 20;
@@ -53,30 +54,17 @@ pub(super) fn lookup(core: &Rc<Core>, dir: &Inode, name: &[u8]) -> Result<Option
 
 /// All entries but `.` and `..`.
 pub(super) fn list(core: &Rc<Core>, dir: &Inode) -> Result<Vec<DirEntry>, FsError> {
-    let mut found = Vec::new();
+    let mut found = Listing::default();
     walk(core, dir, &mut |entry| {
-        if matches!(entry.name, b"." | b"..") {
-            return Ok(Walk::On);
+        if !matches!(entry.name, b"." | b"..") {
+            found.add(entry.name, || match entry.kind {
+                0 => Ok(Inode::read(core, entry.inode)?.kind()),
+                byte => Ok(EntryKind::of_entry(byte)),
+            })?;
         }
-        if found.len() >= LIST_MAX {
-            return Err(FsError::unsupported(
-                "listing a directory with more than 65536 entries",
-            ));
-        }
-        let kind = match entry.kind {
-            0 => Inode::read(core, entry.inode)?.kind(),
-            1 => EntryKind::File,
-            2 => EntryKind::Directory,
-            7 => EntryKind::Symlink,
-            _ => EntryKind::Other,
-        };
-        found.push(DirEntry {
-            name: entry.name.to_vec(),
-            kind,
-        });
         Ok(Walk::On)
     })?;
-    Ok(found)
+    Ok(found.into())
 }
 
 fn walk(core: &Rc<Core>, dir: &Inode, visit: &mut Visit<'_>) -> Result<(), FsError> {

@@ -148,12 +148,7 @@ impl Inode {
     }
 
     pub(super) fn kind(&self) -> EntryKind {
-        match self.mode & 0xf000 {
-            0x8000 => EntryKind::File,
-            0x4000 => EntryKind::Directory,
-            0xa000 => EntryKind::Symlink,
-            _ => EntryKind::Other,
-        }
+        EntryKind::of_mode(self.mode.into())
     }
 
     /// Refuses what is not on this volume.
