@@ -11,7 +11,7 @@ use super::apt::Apt;
 use super::cache::Cache;
 use super::modules::KernelModules;
 use super::tools::{self, Tools};
-use crate::command::{find, output};
+use crate::command::output;
 use crate::problem::{Context, Problem, Result};
 use crate::workspace;
 
@@ -255,10 +255,9 @@ fn hypervisor(cache: &Cache, root: &Path, suite: &str) -> Result<PathBuf> {
 
 /// Those small tools that this machine lacks.
 fn host_tools(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
-    let missing: Vec<String> = tools::PACKAGES
-        .iter()
-        .filter(|(_, programs)| programs.iter().any(|p| find(p).is_none()))
-        .map(|(package, _)| (*package).to_owned())
+    let missing: Vec<String> = tools::missing(tools::PACKAGES)
+        .into_iter()
+        .map(str::to_owned)
         .collect();
     if missing.is_empty() {
         return Ok(cache.path("tools"));

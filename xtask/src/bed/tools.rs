@@ -108,13 +108,18 @@ pub(crate) fn for_host_tests() -> Result<()> {
     install(&[PACKAGES, PACKAGES_OF_TESTS].concat())
 }
 
-/// Installs those packages of whose programs one is missing.
-fn install(packages: &[(&str, &[&str])]) -> Result<()> {
-    let missing: Vec<&str> = packages
+/// Those packages of whose programs this machine lacks one.
+pub(super) fn missing<'a>(packages: &[(&'a str, &[&str])]) -> Vec<&'a str> {
+    packages
         .iter()
         .filter(|(_, programs)| programs.iter().any(|p| command::find(p).is_none()))
         .map(|(package, _)| *package)
-        .collect();
+        .collect()
+}
+
+/// Installs what is [`missing`].
+fn install(packages: &[(&str, &[&str])]) -> Result<()> {
+    let missing = missing(packages);
     if missing.is_empty() {
         return Ok(());
     }
