@@ -12,7 +12,8 @@ use core::cell::RefCell;
 
 use fs::BlockError;
 
-use crate::blkfront::{Blkfront, Leftovers, Settings};
+use crate::blkfront::{Blkfront, Settings};
+use crate::frontend::Leftovers;
 use crate::xenbus::{self, XenbusError};
 use crate::xenstore::Store;
 

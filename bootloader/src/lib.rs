@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod disks;
 pub mod files;
+pub mod frontend;
 pub mod image;
 pub mod machine;
 pub mod netfront;

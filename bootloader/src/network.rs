@@ -22,7 +22,7 @@ use net::{Fixed, Lease, MenuPlace, NetError, Remote, Stack};
 
 pub use progress::Progress;
 
-use crate::blkfront::Leftovers;
+use crate::frontend::Leftovers;
 use crate::netfront::Netfront;
 use crate::xenbus::{self, XenbusError};
 use crate::xenstore::Store;

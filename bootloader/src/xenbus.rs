@@ -371,12 +371,47 @@ impl Device {
         }
     }
 
-    /// Whether the front end or the back end is in a state that an earlier kernel left behind. A back end that is
-    /// connected, closing or closed does not look at a new front end's keys.
+    /// Waits, for `patience` at most, until the back end asks for a front end's keys.
+    ///
+    /// # Errors
+    /// As [`Device::wait_backend`].
+    pub fn wait_ready(&self, patience: Duration) -> Result<(), XenbusError> {
+        self.wait_backend_for(patience, "ready for a front end", |state| match state {
+            State::INIT_WAIT | State::INITIALISED => Verdict::Reached,
+            _ => Verdict::NotYet,
+        })?;
+        Ok(())
+    }
+
+    /// Waits, for `patience` at most, until the back end is connected.
+    ///
+    /// # Errors
+    /// As [`Device::wait_backend`].
+    pub fn wait_connected(&self, patience: Duration) -> Result<(), XenbusError> {
+        self.wait_backend_for(patience, "connected", |state| match state {
+            State::CONNECTED => Verdict::Reached,
+            State::CLOSING | State::CLOSED => Verdict::Hopeless,
+            _ => Verdict::NotYet,
+        })?;
+        Ok(())
+    }
+
+    /// Closes what an earlier kernel left connected. What goes wrong in that shows in the states that are waited for next.
     ///
     /// # Errors
     /// [`XenbusError::Store`].
-    pub fn is_left_over(&self) -> Result<bool, XenbusError> {
+    pub fn recover(&self) -> Result<(), XenbusError> {
+        if self.is_left_over()? {
+            let mut notes = Vec::new();
+            self.begin_close(&mut notes);
+            self.finish_close(&mut notes);
+        }
+        Ok(())
+    }
+
+    /// Whether the front end or the back end is in a state that an earlier kernel left behind. A back end that is
+    /// connected, closing or closed does not look at a new front end's keys.
+    fn is_left_over(&self) -> Result<bool, XenbusError> {
         let ours = self.state()?;
         let theirs = self.backend_state()?;
         Ok(!matches!(

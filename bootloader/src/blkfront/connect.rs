@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use arch::abi::blkif::{
     ENTRY_BYTES, INFO_CDROM, INFO_READ_ONLY, INFO_REMOVABLE, PROTOCOL, SECTOR_BYTES,
@@ -12,9 +11,9 @@ use arch::ring::FrontRing;
 use arch::{Errno, Hypervisor, Port};
 use fs::{BlockError, Geometry};
 
-use super::pages::{Granted, Leak, take_back};
-use super::{Leftovers, Settings};
-use crate::xenbus::{Device, State, Verdict, XenbusError};
+use super::Settings;
+use crate::frontend::{Granted, Leftovers, part};
+use crate::xenbus::{Device, PATIENCE, State, XenbusError};
 
 /// What the back end says about its disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,7 +94,7 @@ impl Link {
         settings: &Settings,
     ) -> Result<Self, ConnectFailure> {
         let hv = device.store().hypervisor().clone();
-        recover(&device, name)?;
+        device.recover().map_err(|error| absent(name, &error))?;
         await_back_end(&device, name)?;
         let granted = Granted::new(&*hv, device.backend_domain())
             .map_err(|error| unmade(name, "the ring's page", error))?;
@@ -104,10 +103,7 @@ impl Link {
             Err(error) => {
                 let failure = ConnectFailure {
                     error: unmade(name, "an event channel", error),
-                    leftovers: Leftovers {
-                        leaks: take_back(&*hv, alloc::vec![granted]),
-                        notes: Vec::new(),
-                    },
+                    leftovers: Leftovers::of_pages(&*hv, alloc::vec![granted]),
                 };
                 return Err(failure);
             }
@@ -139,40 +135,6 @@ impl Link {
     }
 }
 
-/// Takes a shared device apart: the reverse of connecting, in the order that leaves it ready for another kernel.
-pub(crate) fn part(
-    hv: &dyn Hypervisor,
-    device: &Device,
-    port: Port,
-    pages: Vec<Granted>,
-) -> Leftovers {
-    let mut notes = Vec::new();
-    device.begin_close(&mut notes);
-    if let Err(error) = device.forget_keys() {
-        notes.push(error.to_string());
-    }
-    let leaks: Vec<Leak> = take_back(hv, pages);
-    if let Err(error) = hv.close(port) {
-        notes.push(format!("event channel {}: {error}", port.0));
-    }
-    device.finish_close(&mut notes);
-    Leftovers { leaks, notes }
-}
-
-/// Closes what an earlier kernel left connected.
-fn recover(device: &Device, name: &str) -> Result<(), BlockError> {
-    if device
-        .is_left_over()
-        .map_err(|error| absent(name, &error))?
-    {
-        // What goes wrong here shows in the states that are waited for next.
-        let mut notes = Vec::new();
-        device.begin_close(&mut notes);
-        device.finish_close(&mut notes);
-    }
-    Ok(())
-}
-
 /// Waits until the back end asks for our keys.
 fn await_back_end(device: &Device, name: &str) -> Result<(), BlockError> {
     // A drive without a medium has a back end that waits for one and says nothing until then.
@@ -189,10 +151,7 @@ fn await_back_end(device: &Device, name: &str) -> Result<(), BlockError> {
         }
     }
     device
-        .wait_backend("ready for a front end", |state| match state {
-            State::INIT_WAIT | State::INITIALISED => Verdict::Reached,
-            _ => Verdict::NotYet,
-        })
+        .wait_ready(PATIENCE)
         .map_err(|error| absent(name, &error))?;
     Ok(())
 }
@@ -208,12 +167,7 @@ fn introduce(device: &Device, grant: arch::GrantRef, port: Port) -> Result<(), X
         ("event-channel", port.0.to_string()),
     ])?;
     device.set_state(State::INITIALISED)?;
-    device.wait_backend("connected", |state| match state {
-        State::CONNECTED => Verdict::Reached,
-        State::CLOSING | State::CLOSED => Verdict::Hopeless,
-        _ => Verdict::NotYet,
-    })?;
-    Ok(())
+    device.wait_connected(PATIENCE)
 }
 
 /// Reads what the back end says of its disk, and declares the front end connected.

@@ -3,12 +3,11 @@
 //! [`Blkfront::connect`] does the xenbus handshake (`connect`), reads go through `queue`, the rare write through
 //! `write`, and
 //! [`Blkfront::close`] leaves the device as it was found. Pages given to the back end come from a pool of the
-//! disk's own (`pages`): a back end that answers late or never cannot write into anybody's buffer.
+//! disk's own (`slot`): a back end that answers late or never cannot write into anybody's buffer.
 //! Protocol: Xen `io/blkif.h`. One ring page; no persistent grants: the back end would keep pages mapped that
 //! the next kernel owns.
 
-pub(crate) mod connect;
-pub(crate) mod pages;
+mod connect;
 mod queue;
 mod slot;
 mod write;
@@ -16,19 +15,18 @@ mod write;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::time::Duration;
 
 use fs::{BlockDevice, BlockError, Geometry};
 
 pub use connect::{ConnectFailure, Flushes, Medium, Traits, Writes};
-pub use pages::Leak;
 pub use queue::Counters;
 
+use crate::frontend::{Leftovers, part};
 use crate::xenbus::Device;
 use crate::xenstore::Store;
-use connect::{Link, part};
+use connect::Link;
 use queue::Queue;
 
 /// How a disk is driven. The default is right for a boot; tests choose otherwise.
@@ -46,30 +44,6 @@ impl Default for Settings {
             ring_start: 0,
             answer_patience: Duration::from_secs(30),
         }
-    }
-}
-
-/// What closing a disk left behind.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Leftovers {
-    /// Pages that the back end still has mapped. While there are any, their frames must not be given to another
-    /// kernel.
-    pub leaks: Vec<Leak>,
-    /// Steps that failed, in words. They may keep the next kernel from using the disk.
-    pub notes: Vec<String>,
-}
-
-impl Leftovers {
-    /// Whether everything was taken back.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.leaks.is_empty() && self.notes.is_empty()
-    }
-
-    /// Adds what another disk left behind.
-    pub fn append(&mut self, mut other: Self) {
-        self.leaks.append(&mut other.leaks);
-        self.notes.append(&mut other.notes);
     }
 }
 
@@ -144,10 +118,7 @@ impl Blkfront {
         if let Some(note) = unanswered {
             leftovers.notes.push(note);
         }
-        for note in &mut leftovers.notes {
-            *note = format!("{}: {note}", self.name);
-        }
-        leftovers
+        leftovers.named(&self.name)
     }
 
     /// Whether these are whole sectors of the disk.

@@ -24,8 +24,8 @@ use fs::BlockError;
 
 use super::Settings;
 use super::connect::{Link, Traits};
-use super::pages::Granted;
 use super::slot::{Content, Extent, PAGE, Purpose, Retried, Slot, copy_out, segments};
+use crate::frontend::Granted;
 use crate::xenbus::Device;
 
 /// Segments of an indirect request. More would save little: 128 KiB is what disks like.

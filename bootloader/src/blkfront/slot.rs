@@ -6,7 +6,7 @@ use core::ops::Range;
 use arch::abi::blkif::{Operation, SECTOR_BYTES, Segment, Status};
 use arch::addr::PAGE_BYTES;
 
-use super::pages::Granted;
+use crate::frontend::Granted;
 
 /// Bytes of a page, as an offset.
 pub(super) const PAGE: u64 = PAGE_BYTES as u64;

@@ -2,17 +2,14 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use arch::{GrantRef, Port};
 
 use super::ConnectFailure;
 use super::queue::Queue;
-use crate::blkfront::Leftovers;
-use crate::blkfront::connect::part;
-use crate::blkfront::pages::take_back;
-use crate::xenbus::{Device, State, Verdict, XenbusError};
+use crate::frontend::{Leftovers, part};
+use crate::xenbus::{Device, State, XenbusError};
 
 /// A connected device.
 pub(super) struct Link {
@@ -38,39 +35,23 @@ fn plain(reason: String) -> ConnectFailure {
 pub(super) fn connect(device: Device, patience: Duration) -> Result<Link, ConnectFailure> {
     let hv = device.store().hypervisor().clone();
     let said = |error: XenbusError| plain(error.to_string());
-    if device.is_left_over().map_err(said)? {
-        // What goes wrong here shows in the states that are waited for next.
-        let mut notes = Vec::new();
-        device.begin_close(&mut notes);
-        device.finish_close(&mut notes);
-    }
+    device.recover().map_err(said)?;
     let mac = read_mac(&device).map_err(plain)?;
     let mtu = device.find_own("mtu").map_err(said)?;
     let mtu = mtu.and_then(|text| text.trim().parse().ok());
     let mtu = mtu.unwrap_or(MTU_MAX).clamp(MTU_MIN, MTU_MAX);
-    device
-        .wait_backend_for(patience, "ready for a front end", |state| match state {
-            State::INIT_WAIT | State::INITIALISED => Verdict::Reached,
-            _ => Verdict::NotYet,
-        })
-        .map_err(said)?;
+    device.wait_ready(patience).map_err(said)?;
     let mut queue =
         Queue::new(&*hv, device.backend_domain()).map_err(|(error, pages)| ConnectFailure {
             reason: format!("no memory for the rings: {error}"),
-            leftovers: Leftovers {
-                leaks: take_back(&*hv, pages),
-                notes: Vec::new(),
-            },
+            leftovers: Leftovers::of_pages(&*hv, pages),
         })?;
     let port = match hv.open(device.backend_domain()) {
         Ok(port) => port,
         Err(error) => {
             return Err(ConnectFailure {
                 reason: format!("no event channel: {error}"),
-                leftovers: Leftovers {
-                    leaks: take_back(&*hv, queue.into_pages()),
-                    notes: Vec::new(),
-                },
+                leftovers: Leftovers::of_pages(&*hv, queue.into_pages()),
             });
         }
     };
@@ -110,12 +91,7 @@ fn introduce(
         ("feature-no-csum-offload", "0".to_string()),
     ])?;
     device.set_state(State::CONNECTED)?;
-    device.wait_backend_for(patience, "connected", |state| match state {
-        State::CONNECTED => Verdict::Reached,
-        State::CLOSING | State::CLOSED => Verdict::Hopeless,
-        _ => Verdict::NotYet,
-    })?;
-    Ok(())
+    device.wait_connected(patience)
 }
 
 /// The interface's address, from the front end's directory or the back end's.

@@ -20,8 +20,7 @@ use net::{NetDevice, NetError};
 
 pub use queue::Counters;
 
-use crate::blkfront::Leftovers;
-use crate::blkfront::connect::part;
+use crate::frontend::{Leftovers, part};
 use crate::xenbus::Device;
 use crate::xenstore::Store;
 use queue::Queue;
@@ -127,11 +126,7 @@ impl Netfront {
         let Some(queue) = self.queue.borrow_mut().take() else {
             return Leftovers::default();
         };
-        let mut leftovers = part(&*self.hv, &self.device, self.port, queue.into_pages());
-        for note in &mut leftovers.notes {
-            *note = format!("{}: {note}", self.name);
-        }
-        leftovers
+        part(&*self.hv, &self.device, self.port, queue.into_pages()).named(&self.name)
     }
 
     fn named(&self, reason: &str) -> NetError {

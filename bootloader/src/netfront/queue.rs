@@ -13,7 +13,7 @@ use arch::ring::{Armed, FrontRing, Notify};
 use arch::{DomId, Errno, GrantRef, Hypervisor, Port};
 use net::forget_udp_checksum;
 
-use crate::blkfront::pages::Granted;
+use crate::frontend::Granted;
 
 /// Pages to receive into: one for each entry of the ring.
 const RX_PAGES: u16 = 256;
