@@ -1,5 +1,5 @@
-//! What every front end shares with its back end, and how it is taken back: [`Granted`] pages, from grant to revocation,
-//! [`part`], which closes a device, and [`Leftovers`], which closing could not take back.
+//! What every front end shares with its back end, and how it is taken back: granted pages, from grant to revocation, the
+//! closing of a device, and [`Leftovers`], which closing could not take back.
 
 use alloc::format;
 use alloc::string::{String, ToString};
