@@ -166,6 +166,16 @@ impl Screen {
         self.cells.get_mut(index).filter(|_| column < self.columns)
     }
 
+    /// The rows, each as stretches of one style. For programs on a host that show a page.
+    pub fn lines(&self) -> impl Iterator<Item = Vec<(Style, String)>> + '_ {
+        self.cells.chunks(self.columns.max(1)).map(|cells| {
+            let stretches = cells.chunk_by(|one, next| one.style == next.style);
+            let text = |cells: &[Cell]| cells.iter().flat_map(Cell::characters).collect();
+            let styled = |cells: &[Cell]| cells.first().map(|cell| (cell.style, text(cells)));
+            stretches.filter_map(styled).collect()
+        })
+    }
+
     /// The page as text, trailing blanks removed; highlighted stretches stand between `[` and `]` in a second block.
     ///
     /// For tests and for showing a page in a document.

@@ -1,0 +1,32 @@
+//! `pvgrub`: what the loader makes of a guest's menu, said on the host and before anything runs.
+//!
+//! The loader's own rooms do the work: `menu` parses, evaluates and draws. Each subcommand is a module with a function
+//! `run` that takes its options and an [`Io`] and says by its [`Ending`] how it went: [`show`] draws a menu;
+//! [`manual`] writes what a package needs. [`args`] is the command line, [`input`] reads files, [`output`] knows about
+//! terminals and colours.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod ending;
+pub mod input;
+pub mod manual;
+pub mod output;
+pub mod show;
+
+pub use args::Arguments;
+pub use ending::Ending;
+pub use output::Io;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When the output cannot be written. A reader that went away is such an error
+/// ([`BrokenPipe`](std::io::ErrorKind::BrokenPipe)), and no reason to complain.
+pub fn run(arguments: &Arguments, io: &mut Io<'_>) -> std::io::Result<Ending> {
+    let manner = &arguments.manner;
+    match &arguments.action {
+        args::Action::Show(options) => show::run(options, manner, io),
+        args::Action::Completions(options) => manual::completions(options, io),
+        args::Action::Man(options) => manual::pages(options, io),
+    }
+}

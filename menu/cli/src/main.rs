@@ -1,0 +1,37 @@
+//! `pvgrub`: see the library for what it does. Here are only the process's streams and its exit code.
+
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use pvgrub::{Arguments, Ending, Io};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (output, errors) = (std::io::stdout(), std::io::stderr());
+    let output_reader = (&output as &dyn IsTerminal).into();
+    let errors_reader = (&errors as &dyn IsTerminal).into();
+    let mut output = BufWriter::with_capacity(1 << 16, output.lock());
+    let mut errors = errors.lock();
+    let result = pvgrub::run(
+        &arguments,
+        &mut Io {
+            input: &mut std::io::stdin().lock(),
+            output: &mut output,
+            errors: &mut errors,
+            output_reader,
+            errors_reader,
+            no_color: std::env::var("NO_COLOR").unwrap_or_default(),
+        },
+    );
+    match result.and_then(|ending| output.flush().map(|()| ending)) {
+        Ok(ending) => ending.into(),
+        // `pvgrub … | head`: who read it has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where even this cannot be said there is nobody to say it to.
+            let _ = writeln!(errors, "pvgrub: cannot write: {error}");
+            Ending::Unreadable.into()
+        }
+    }
+}
