@@ -1,9 +1,81 @@
 //! Checksums of the formats here that have no crate of their own in the image.
 
-use crc::{CRC_32_ISO_HDLC, CRC_64_XZ, Crc, Table};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-/// CRC32 as gzip, xz and lzop use it; 16 tables because kernels are large.
-pub(super) static CRC32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
+use crc::{CRC_64_XZ, Crc, Table};
+
+/// Tables for 16 bytes at a time, because kernels are large. Filled when first needed: ready-made they would be 16 KiB of
+/// the image that no compressor makes smaller. Atomics, since statics of safe code cannot be changed otherwise; a relaxed
+/// load is a plain one.
+static TABLES: [[AtomicU32; 256]; 16] = [const { [const { AtomicU32::new(0) }; 256] }; 16];
+
+/// The CRC32 of gzip, xz and lzop (ISO HDLC), in pieces.
+#[derive(Clone)]
+pub(super) struct Crc32(u32);
+
+impl Crc32 {
+    pub(super) fn new() -> Self {
+        // Entry 1 of the first table is never 0.
+        if TABLES[0][1].load(Ordering::Relaxed) == 0 {
+            fill();
+        }
+        Self(!0)
+    }
+
+    pub(super) fn of(data: &[u8]) -> u32 {
+        let mut sum = Self::new();
+        sum.update(data);
+        sum.finalize()
+    }
+
+    pub(super) fn update(&mut self, data: &[u8]) {
+        let look =
+            |table: &[AtomicU32; 256], byte: u8| table[usize::from(byte)].load(Ordering::Relaxed);
+        let (sixteens, rest) = data.as_chunks::<16>();
+        for bytes in sixteens {
+            let mut bytes = *bytes;
+            for (byte, own) in bytes.iter_mut().zip(self.0.to_le_bytes()) {
+                *byte ^= own;
+            }
+            self.0 = TABLES
+                .iter()
+                .rev()
+                .zip(bytes)
+                .fold(0, |sum, (table, byte)| sum ^ look(table, byte));
+        }
+        for byte in rest {
+            let [low, ..] = self.0.to_le_bytes();
+            self.0 = look(&TABLES[0], low ^ byte) ^ (self.0 >> 8);
+        }
+    }
+
+    pub(super) fn finalize(self) -> u32 {
+        !self.0
+    }
+}
+
+fn fill() {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    for (entry, byte) in TABLES[0].iter().zip(0u32..) {
+        let sum = (0..8).fold(byte, |sum, _| {
+            if sum & 1 == 0 {
+                sum >> 1
+            } else {
+                (sum >> 1) ^ POLYNOMIAL
+            }
+        });
+        entry.store(sum, Ordering::Relaxed);
+    }
+    // Each further table has one more byte of zeros behind.
+    for [table, next] in TABLES.array_windows::<2>() {
+        for (from, to) in table.iter().zip(next) {
+            let sum = from.load(Ordering::Relaxed);
+            let [low, ..] = sum.to_le_bytes();
+            let more = TABLES[0][usize::from(low)].load(Ordering::Relaxed);
+            to.store(more ^ (sum >> 8), Ordering::Relaxed);
+        }
+    }
+}
 
 /// CRC64 as `xz` uses it by default; kernels do not, so one table will do.
 pub(super) static CRC64: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_XZ);
@@ -85,6 +157,21 @@ pub fn xxh64(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn crc32_of_any_length_and_in_any_pieces() {
+        let reference = Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+        let data: Vec<u8> = (0..1000u32).map(|at| ((at * at) >> 3) as u8).collect();
+        assert_eq!(Crc32::of(b"123456789"), 0xcbf4_3926);
+        for len in 0..100 {
+            assert_eq!(Crc32::of(&data[..len]), reference.checksum(&data[..len]));
+            let mut sum = Crc32::new();
+            sum.update(&data[..len]);
+            sum.update(&data[len..]);
+            assert_eq!(sum.finalize(), reference.checksum(&data));
+        }
+    }
 
     #[test]
     fn adler32_of_a_word() {

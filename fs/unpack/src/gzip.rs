@@ -6,7 +6,7 @@ use alloc::vec;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-use super::checksum::CRC32;
+use super::checksum::Crc32;
 use super::{Fault, Input, Window};
 
 /// Deflate looks back 32 KiB; twice that, so that output comes in larger pieces.
@@ -59,7 +59,7 @@ struct State {
     /// Output of the last step: `ring[ready_from..ready_to]`.
     ready_from: usize,
     ready_to: usize,
-    digest: crc::Digest<'static, u32, crc::Table<16>>,
+    digest: Crc32,
     /// Bytes inflated, modulo 2^32 as the trailer has it.
     len: u32,
     done: bool,
@@ -73,7 +73,7 @@ impl State {
             ring: vec![0; RING_BYTES].into_boxed_slice(),
             ready_from: 0,
             ready_to: 0,
-            digest: CRC32.digest(),
+            digest: Crc32::new(),
             len: 0,
             done: false,
         })

@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::checksum::{CRC32, adler32};
+use super::checksum::{Crc32, adler32};
 use super::{Fault, Input, Window};
 
 /// Header flags.
@@ -102,7 +102,7 @@ impl Checksums {
 
     fn verify(&self, data: &[u8]) -> Result<(), Fault> {
         let matches = self.adler32.is_none_or(|sum| sum == adler32(data))
-            && self.crc32.is_none_or(|sum| sum == CRC32.checksum(data));
+            && self.crc32.is_none_or(|sum| sum == Crc32::of(data));
         if matches { Ok(()) } else { Err(BAD_CHECKSUM) }
     }
 }
@@ -147,7 +147,7 @@ fn read_header(input: &mut Input<'_>) -> Result<u32, Fault> {
     let sum = if flags & CRC32_HEADER == 0 {
         adler32(&header)
     } else {
-        CRC32.checksum(&header)
+        Crc32::of(&header)
     };
     if big_endian(input)? != sum {
         return Err(BAD_CHECKSUM);

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use super::checksum::{CRC32, CRC64};
+use super::checksum::{CRC64, Crc32};
 use super::lzma::{Lzma, Properties, RangeDecoder, Stop};
 use super::{Fault, Input, Window, x86};
 
@@ -38,7 +38,7 @@ impl Check {
     fn verify(self, input: &mut Input<'_>, data: &[u8]) -> Result<(), Fault> {
         let matches = match self {
             Self::None => true,
-            Self::Crc32 => u32::from_le_bytes(input.array()?) == CRC32.checksum(data),
+            Self::Crc32 => u32::from_le_bytes(input.array()?) == Crc32::of(data),
             Self::Crc64 => u64::from_le_bytes(input.array()?) == CRC64.checksum(data),
             Self::Other(len) => {
                 input.skip(len)?;
@@ -73,7 +73,7 @@ struct Record {
 pub(super) fn unpack(input: &mut Input<'_>, out: &mut Window<'_>) -> Result<(), Fault> {
     let header = input.array::<12>()?;
     let [_, _, _, _, _, _, flag0, flag1, crc @ ..] = header;
-    if u32::from_le_bytes(crc) != CRC32.checksum(&[flag0, flag1]) {
+    if u32::from_le_bytes(crc) != Crc32::of(&[flag0, flag1]) {
         return Err(Fault::Corrupt("the xz header's checksum does not match"));
     }
     if flag0 != 0 || flag1 & 0xf0 != 0 {
@@ -95,7 +95,7 @@ pub(super) fn unpack(input: &mut Input<'_>, out: &mut Window<'_>) -> Result<(), 
     let [c0, c1, c2, c3, rest @ ..] = input.array::<12>()?;
     let [b0, b1, b2, b3, f0, f1, m0, m1] = rest;
     let backward = (u64::from(u32::from_le_bytes([b0, b1, b2, b3])) + 1) * 4;
-    let crc = CRC32.checksum(&[b0, b1, b2, b3, f0, f1]);
+    let crc = Crc32::of(&[b0, b1, b2, b3, f0, f1]);
     if u32::from_le_bytes([c0, c1, c2, c3]) != crc
         || [f0, f1, m0, m1] != [flag0, flag1, b'Y', b'Z']
         || backward != index_len
@@ -158,7 +158,7 @@ impl Header {
         let Some((fields, crc)) = bytes.split_last_chunk::<4>() else {
             return Err(Fault::Corrupt("bad xz block header"));
         };
-        if u32::from_le_bytes(*crc) != CRC32.checksum(fields) {
+        if u32::from_le_bytes(*crc) != Crc32::of(fields) {
             return Err(Fault::Corrupt(
                 "an xz block header's checksum does not match",
             ));
@@ -236,7 +236,7 @@ fn skip_padding(input: &mut Input<'_>, len: u64) -> Result<(), Fault> {
 /// Reads the index, whose first byte was read already, compares it with what was met, and returns its length.
 fn read_index(input: &mut Input<'_>, met: &[Record]) -> Result<u64, Fault> {
     let start = input.position() - 1;
-    let mut digest = CRC32.digest();
+    let mut digest = Crc32::new();
     digest.update(&[0]);
     let mut next = || {
         let byte = input.byte()?;
