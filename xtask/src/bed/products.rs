@@ -51,6 +51,11 @@ const MODULES: &[&str] = &[
     "nls_iso8859-1",
     "isofs",
     "scsi_debug",
+    "dm-mod",
+    "dm-mirror",
+    "dm-raid",
+    "raid1",
+    "linear",
 ]; // one list for both, since each kernel may be either
 
 /// One Debian release's kernel.
@@ -71,6 +76,8 @@ pub(crate) struct Bed {
     pub(crate) hypervisor: PathBuf,
     /// The unpacked packages of the toolstack, busybox, servers and GRUB's Xen images.
     pub(crate) root: PathBuf,
+    /// The unpacked packages of LVM and mdadm, which dom0 runs, with their libraries.
+    pub(crate) storage: PathBuf,
     /// Small host tools.
     pub(crate) tools: Tools,
     /// Debian 12's kernel (xz).
@@ -94,6 +101,7 @@ impl Bed {
             Some(own) => own,
             None => hypervisor(&cache, &root, &suite)?,
         };
+        let storage = storage(&cache, &apt, &suite)?;
         let tools = Tools::new(host_tools(&cache, &apt, &suite)?);
         let debian12 = kernel(&cache, &tools, "debian12", &["bookworm"])?;
         let debian13 = kernel(
@@ -106,6 +114,7 @@ impl Bed {
             qemu,
             hypervisor,
             root,
+            storage,
             tools,
             debian12,
             debian13,
@@ -251,6 +260,21 @@ fn hypervisor(cache: &Cache, root: &Path, suite: &str) -> Result<PathBuf> {
         Ok(())
     })?;
     Ok(product.join("xen"))
+}
+
+/// What makes logical volumes and RAID arrays in dom0.
+fn storage(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
+    cache.product(&format!("storage-{suite}"), "lvm2 mdadm; 1", |into| {
+        let wanted = ["lvm2", "mdadm"].map(str::to_owned);
+        let folder = into.join("debs");
+        for package in apt.download(&apt.with_libraries(&wanted)?, &folder)? {
+            unpack(&package, into, &[])?;
+        }
+        for unused in [folder, into.join("usr/share")] {
+            fs::remove_dir_all(unused)?;
+        }
+        Ok(())
+    })
 }
 
 /// Those small tools that this machine lacks.

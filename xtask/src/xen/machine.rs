@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::disk::{Access, DiskImage};
 use super::dom0::Dom0;
 use super::qmp::Qmp;
+use super::storage;
 use crate::bed::{Bed, with_libraries};
 use crate::problem::{Context, Problem, Result};
 
@@ -83,6 +84,7 @@ impl Machine {
         link_or_copy(&bed.hypervisor, &folder.join("xen"))?;
         link_or_copy(&bed.debian12.image, &folder.join("vmlinuz"))?;
         share_device_model(bed, &share.join("device-model"))?;
+        storage::share(bed, &share.join("storage"))?;
         fs::write(folder.join("dom0.cpio"), super::initrd::initrd(bed)?)?;
 
         // Socket paths are limited to 107 bytes, so they do not go into `folder`.
@@ -190,6 +192,7 @@ impl Drop for Machine {
         // Large, and made anew by every run; logs stay.
         let _ = fs::remove_file(self.folder.join("dom0.cpio"));
         let _ = fs::remove_dir_all(self.share().join("device-model"));
+        let _ = fs::remove_dir_all(self.share().join("storage"));
         let _ = fs::remove_dir_all(self.folder.join("images"));
     }
 }

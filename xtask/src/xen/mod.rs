@@ -10,3 +10,4 @@ pub(crate) mod initrd;
 pub(crate) mod machine;
 pub(crate) mod qmp;
 pub(crate) mod ramdisk;
+pub(crate) mod storage;
