@@ -29,6 +29,8 @@ use crate::xenstore::Store;
 
 /// How long a lease is waited for when nothing else says so.
 pub const DHCP_PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody may answer before the user hears of it.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How long an interface's back end may take for each step.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a server may take to answer a request for a file.
@@ -247,9 +249,10 @@ impl Network {
                 up.stack.start_dhcp();
             }
         }
+        let mut silence = Some(begun.after(SILENCE));
         while !asking.is_empty() {
             let mut ports: Vec<Port> = Vec::new();
-            let mut wake = deadline;
+            let mut wake = silence.unwrap_or(deadline).min(deadline);
             let mut waiting = true;
             asking.retain(|&place| {
                 let Some(up) = slots.get_mut(place).and_then(|slot| slot.up.as_mut()) else {
@@ -274,8 +277,14 @@ impl Network {
             if let Some(place) = answered {
                 return Ok(place);
             }
-            if self.hv().now() >= deadline {
+            let now = self.hv().now();
+            if now >= deadline {
                 break;
+            }
+            if silence.take_if(|moment| now >= *moment).is_some()
+                && let Some(progress) = &*self.progress.borrow()
+            {
+                progress.no_lease_yet(deadline.since(now));
             }
             if waiting && !ports.is_empty() {
                 self.hv().poll(&ports, wake);

@@ -1,4 +1,4 @@
-//! How far a file is, on the console: one line that is written over.
+//! What the network is waited for, on the console: how far a file is, in one line that is written over, and a lease.
 
 use alloc::format;
 use alloc::rc::Rc;
@@ -33,6 +33,13 @@ impl Progress {
             next: Cell::new(Instant(0)),
             open: Cell::new(false),
         }
+    }
+
+    /// Says that no DHCP server has answered, and how long one is waited for.
+    pub fn no_lease_yet(&self, left: Duration) {
+        let seconds = left.as_millis().div_ceil(1000);
+        let line = format!("   no DHCP server has answered yet; waiting {seconds} s more\r\n");
+        self.console.write(line.as_bytes());
     }
 
     /// Ends the line, if there is one.

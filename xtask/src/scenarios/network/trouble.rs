@@ -20,6 +20,7 @@ const LONG: usize = 32 << 20;
 fn expect_silence(guest: &mut Guest, seconds: u64) -> Outcome {
     guest.expect("Asking the network for a menu", ONE_MINUTE)?;
     let begun = Instant::now();
+    guest.expect("no DHCP server has answered yet; waiting", ONE_MINUTE)?;
     guest.expect(
         &format!("the network: no DHCP server answered in {seconds} s"),
         ONE_MINUTE,
