@@ -93,6 +93,12 @@ pub(super) const TABLE: &[Scenario] = &[
         run: trouble::lease_renewed,
     },
     Scenario {
+        name: "net-lossy",
+        limit: FOUR_MINUTES,
+        mib: 64,
+        run: trouble::lossy,
+    },
+    Scenario {
         name: "net-server-dies-prompt",
         limit: FOUR_MINUTES,
         mib: 64,

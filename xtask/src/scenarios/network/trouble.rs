@@ -2,17 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::ONE_MINUTE;
 use super::lan::{self, Lan, MENU_AS_TEXT};
 use super::places::ask;
+use super::{FOUR_MINUTES, ONE_MINUTE};
 use crate::scenario::{Outcome, Stage};
-use crate::scenarios::hello::{self, Entry, content, expect_hello};
+use crate::scenarios::hello::{self, Entry, content, expect_hello, expect_hello_with};
 use crate::scenarios::media;
 use crate::xen::guest::{Config, Guest, Trouble};
 
 const MIB: u32 = 64;
 /// What a busy machine may add to a wait.
 const SLACK: Duration = Duration::from_secs(8);
+/// Bytes of a module that loses some fifty frames.
+const SHAKEN: usize = 8_000_000;
 /// Bytes of a file that takes long enough to be interrupted.
 const LONG: usize = 32 << 20;
 
@@ -66,6 +68,39 @@ pub(super) fn silent_without_menu(stage: &mut Stage) -> Outcome {
         guest.type_keys(b"halt\r")?;
         guest.wait_gone(ONE_MINUTE)?;
         Ok(())
+    })
+}
+
+/// Frames are lost, doubled and overtaken on the way to the guest: the module arrives whole all the same.
+pub(super) fn lossy(stage: &mut Stage) -> Outcome {
+    lan::on(stage, 117, |stage, lan| {
+        lan.serve_hello(stage)?;
+        let module = hello::module(SHAKEN);
+        lan.serve(stage, "module", &module)?;
+        let text = "timeout 0\ntitle Hello\n kernel (nd)/hello shaken\n initrd (nd)/module\n";
+        lan.serve(stage, "menu.lst", text.as_bytes())?;
+        lan.dnsmasq(stage, "")?;
+        lan.atftpd(stage, 1)?;
+        let bridge = lan.bridge();
+        stage.dom0.run(&format!(
+            "/sbin/tc qdisc add dev {bridge} root netem delay 1ms reorder 5% 50% loss 1% duplicate 2%"
+        ))?;
+        let config = hello::loader(stage, MIB)?
+            .extra("(nd)/menu.lst")
+            .interface_on(117, &bridge);
+        let mut guest = stage.start(&config)?;
+        guest.expect("menu from (nd)/menu.lst", ONE_MINUTE)?;
+        guest.expect("[initrd,", FOUR_MINUTES)?;
+        expect_hello_with(&mut guest, "shaken", &module)?;
+        let counted = stage
+            .dom0
+            .run(&format!("/sbin/tc -s qdisc show dev {bridge}"))?;
+        let dropped = counted.split_once("(dropped ");
+        let dropped = dropped.and_then(|(_, rest)| rest.split_once(','));
+        match dropped.and_then(|(number, _)| number.parse::<u32>().ok()) {
+            Some(1..) => Ok(()),
+            _ => Err(Trouble::Guest(format!("nothing was lost: {counted}"))),
+        }
     })
 }
 
