@@ -5,7 +5,7 @@
 //! is on it, a [`Volume`] is a window on it (a partition or the whole disk), and [`mount`] finds out which file
 //! system the window holds. [`DeviceName`] and [`FileName`] read GRUB's spelling of all this, `(hd0,0)/boot/x`.
 //!
-//! The readers of XFS, btrfs and squashfs are behind the feature `more-readers`: the boot image has no room for them.
+//! The readers of XFS, btrfs and squashfs are behind the feature `more-readers`, which the smallest images do without.
 //!
 //! Nothing read from a disk may panic, loop or allocate without bound: all arithmetic on foreign integers is
 //! checked or saturating, and every walk has a limit.

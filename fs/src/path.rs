@@ -3,6 +3,7 @@
 //! A file system implements [`Tree`], which knows single names only; [`Mounted`] adds the walk.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -16,7 +17,7 @@ const STEPS_MAX: u32 = 8192;
 
 /// A file system's directories, one name at a time.
 pub(crate) trait Tree {
-    type Node: Clone;
+    type Node;
 
     fn kind(&self) -> Kind;
     fn label(&self) -> Option<Vec<u8>>;
@@ -76,62 +77,161 @@ impl From<Listing> for Vec<DirEntry> {
 }
 
 /// A [`Tree`] with paths.
-pub(crate) struct Mounted<T>(pub(crate) T);
+pub(crate) struct Mounted<T>(Rc<T>);
 
-impl<T: Tree> Mounted<T> {
-    fn resolve(&self, path: &[u8]) -> Result<(T::Node, Vec<u8>), FsError> {
-        let tree = &self.0;
-        let root = tree.root()?;
-        // The way from the root: `..` is answered from here, not from the disk, where it may lie.
-        let mut way: Vec<(T::Node, Vec<u8>)> = Vec::new();
-        // Components still to go, the next one last.
-        let mut pending = components(path);
-        let mut links: u32 = 0;
-        for _ in 0..STEPS_MAX {
-            let Some(name) = pending.pop() else {
-                let path = spell(&way);
-                return Ok((way.pop().map_or(root, |(node, _)| node), path));
-            };
-            let here = way.last().map_or(&root, |(node, _)| node);
-            if tree.node_kind(here) != EntryKind::Directory {
-                return Err(FsError::NotADirectory { path: spell(&way) });
+impl<T: Tree + 'static> Mounted<T> {
+    pub(crate) fn new(tree: T) -> Self {
+        Self(Rc::new(tree))
+    }
+
+    fn root(&self) -> Result<Box<dyn Place>, FsError> {
+        Ok(Box::new(Node(Rc::clone(&self.0), self.0.root()?)))
+    }
+}
+
+/// A place in a tree, whatever the file system: all walks share one copy of the code, as the image has little room.
+trait Place {
+    fn kind(&self) -> EntryKind;
+    fn lookup(&self, name: &[u8]) -> Result<Option<Box<dyn Place>>, FsError>;
+    fn read_link(&self) -> Result<Vec<u8>, FsError>;
+    fn children(&self) -> Result<Vec<DirEntry>, FsError>;
+    fn file(&self) -> Result<Box<dyn File>, FsError>;
+    #[cfg(feature = "inspect")]
+    fn mode(&self) -> Option<u16>;
+}
+
+/// A node and the tree that it is of.
+struct Node<T: Tree>(Rc<T>, T::Node);
+
+impl<T: Tree + 'static> Place for Node<T> {
+    fn kind(&self) -> EntryKind {
+        self.0.node_kind(&self.1)
+    }
+
+    fn lookup(&self, name: &[u8]) -> Result<Option<Box<dyn Place>>, FsError> {
+        let found = self.0.lookup(&self.1, name)?;
+        Ok(match found {
+            Some(node) => Some(Box::new(Self(Rc::clone(&self.0), node))),
+            None => None,
+        })
+    }
+
+    fn read_link(&self) -> Result<Vec<u8>, FsError> {
+        self.0.read_link(&self.1)
+    }
+
+    fn children(&self) -> Result<Vec<DirEntry>, FsError> {
+        self.0.children(&self.1)
+    }
+
+    fn file(&self) -> Result<Box<dyn File>, FsError> {
+        self.0.file(&self.1)
+    }
+
+    #[cfg(feature = "inspect")]
+    fn mode(&self) -> Option<u16> {
+        self.0.mode(&self.1)
+    }
+}
+
+/// Where `path` leads from `root`, and how that place is called.
+fn resolve(root: Box<dyn Place>, path: &[u8]) -> Result<(Box<dyn Place>, Vec<u8>), FsError> {
+    // The way from the root: `..` is answered from here, not from the disk, where it may lie.
+    let mut way: Vec<(Box<dyn Place>, Vec<u8>)> = Vec::new();
+    // Components still to go, the next one last.
+    let mut pending = components(path);
+    let mut links: u32 = 0;
+    for _ in 0..STEPS_MAX {
+        let Some(name) = pending.pop() else {
+            let path = spell(&way);
+            return Ok((way.pop().map_or(root, |(place, _)| place), path));
+        };
+        let here = way.last().map_or(&root, |(place, _)| place);
+        if here.kind() != EntryKind::Directory {
+            return Err(FsError::NotADirectory { path: spell(&way) });
+        }
+        match name.as_slice() {
+            b"." => continue,
+            b".." => {
+                way.pop();
+                continue;
             }
-            match name.as_slice() {
-                b"." => continue,
-                b".." => {
-                    way.pop();
-                    continue;
-                }
-                _ => {}
+            _ => {}
+        }
+        let Some(place) = here.lookup(&name)? else {
+            return Err(FsError::NotFound {
+                name,
+                directory: spell(&way),
+            });
+        };
+        if place.kind() == EntryKind::Symlink {
+            links = links.saturating_add(1);
+            if links > LINKS_MAX {
+                return Err(FsError::TooManyLinks);
             }
-            let Some(node) = tree.lookup(here, &name)? else {
+            let target = place.read_link()?;
+            if target.is_empty() {
                 return Err(FsError::NotFound {
                     name,
                     directory: spell(&way),
                 });
-            };
-            if tree.node_kind(&node) == EntryKind::Symlink {
-                links = links.saturating_add(1);
-                if links > LINKS_MAX {
-                    return Err(FsError::TooManyLinks);
-                }
-                let target = tree.read_link(&node)?;
-                if target.is_empty() {
-                    return Err(FsError::NotFound {
-                        name,
-                        directory: spell(&way),
-                    });
-                }
-                if target.starts_with(b"/") {
-                    way.clear();
-                }
-                pending.extend(components(&target));
-                continue;
             }
-            way.push((node, name));
+            if target.starts_with(b"/") {
+                way.clear();
+            }
+            pending.extend(components(&target));
+            continue;
         }
-        Err(FsError::TooManyLinks)
+        way.push((place, name));
     }
+    Err(FsError::TooManyLinks)
+}
+
+fn open(root: Box<dyn Place>, path: &[u8]) -> Result<Box<dyn File>, FsError> {
+    let (place, path) = resolve(root, path)?;
+    match place.kind() {
+        EntryKind::File => place.file(),
+        _ => Err(FsError::NotAFile { path }),
+    }
+}
+
+fn list(root: Box<dyn Place>, path: &[u8]) -> Result<Vec<DirEntry>, FsError> {
+    let (place, path) = resolve(root, path)?;
+    match place.kind() {
+        EntryKind::Directory => {
+            let mut entries = place.children()?;
+            // Some disks have them; nobody can ask for one.
+            entries.retain(|entry| !entry.name.is_empty());
+            Ok(entries)
+        }
+        _ => Err(FsError::NotADirectory { path }),
+    }
+}
+
+#[cfg(feature = "inspect")]
+fn inspect(root: Box<dyn Place>, path: &[u8]) -> Result<crate::tree::Inspection, FsError> {
+    let mut names = components(path);
+    let last = (!names.is_empty()).then(|| names.remove(0));
+    names.reverse();
+    let (mut place, directory) = resolve(root, &names.join(&b'/'))?;
+    if let Some(name) = last {
+        place = place
+            .lookup(&name)?
+            .ok_or(FsError::NotFound { name, directory })?;
+    }
+    let kind = place.kind();
+    Ok(crate::tree::Inspection {
+        kind,
+        mode: place.mode(),
+        len: match kind {
+            EntryKind::File => place.file()?.len(),
+            _ => 0,
+        },
+        target: match kind {
+            EntryKind::Symlink => Some(place.read_link()?),
+            _ => None,
+        },
+    })
 }
 
 /// The components of `path`, last one first. A trailing slash leaves a `.`, which only a directory has.
@@ -148,7 +248,7 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
     parts
 }
 
-fn spell<N>(way: &[(N, Vec<u8>)]) -> Vec<u8> {
+fn spell(way: &[(Box<dyn Place>, Vec<u8>)]) -> Vec<u8> {
     if way.is_empty() {
         return b"/".to_vec();
     }
@@ -157,7 +257,7 @@ fn spell<N>(way: &[(N, Vec<u8>)]) -> Vec<u8> {
         .collect()
 }
 
-impl<T: Tree> FileSystem for Mounted<T> {
+impl<T: Tree + 'static> FileSystem for Mounted<T> {
     fn kind(&self) -> Kind {
         self.0.kind()
     }
@@ -175,50 +275,15 @@ impl<T: Tree> FileSystem for Mounted<T> {
     }
 
     fn open(&self, path: &[u8]) -> Result<Box<dyn File>, FsError> {
-        let (node, path) = self.resolve(path)?;
-        match self.0.node_kind(&node) {
-            EntryKind::File => self.0.file(&node),
-            _ => Err(FsError::NotAFile { path }),
-        }
+        open(self.root()?, path)
     }
 
     fn list(&self, path: &[u8]) -> Result<Vec<DirEntry>, FsError> {
-        let (node, path) = self.resolve(path)?;
-        match self.0.node_kind(&node) {
-            EntryKind::Directory => {
-                let mut entries = self.0.children(&node)?;
-                // Some disks have them; nobody can ask for one.
-                entries.retain(|entry| !entry.name.is_empty());
-                Ok(entries)
-            }
-            _ => Err(FsError::NotADirectory { path }),
-        }
+        list(self.root()?, path)
     }
 
     #[cfg(feature = "inspect")]
     fn inspect(&self, path: &[u8]) -> Result<crate::tree::Inspection, FsError> {
-        let mut names = components(path);
-        let last = (!names.is_empty()).then(|| names.remove(0));
-        names.reverse();
-        let (mut node, directory) = self.resolve(&names.join(&b'/'))?;
-        if let Some(name) = last {
-            node = self
-                .0
-                .lookup(&node, &name)?
-                .ok_or(FsError::NotFound { name, directory })?;
-        }
-        let kind = self.0.node_kind(&node);
-        Ok(crate::tree::Inspection {
-            kind,
-            mode: self.0.mode(&node),
-            len: match kind {
-                EntryKind::File => self.0.file(&node)?.len(),
-                _ => 0,
-            },
-            target: match kind {
-                EntryKind::Symlink => Some(self.0.read_link(&node)?),
-                _ => None,
-            },
-        })
+        inspect(self.root()?, path)
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::error::FsError;
-use crate::path::Mounted;
+use crate::path::{Mounted, Tree};
 use crate::volume::Volume;
 #[cfg(feature = "more-readers")]
 use crate::{btrfs, squashfs, xfs};
@@ -215,40 +215,35 @@ pub trait File {
 /// name only, [`FsError::Corrupt`] or [`FsError::Device`] for a known one that cannot be opened.
 pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     if ext::probe(volume)? {
-        return Ok(Box::new(Mounted(ext::Ext::open(volume.clone())?)));
+        return mounted(ext::Ext::open(volume.clone()));
     }
     if iso::probe(volume)? {
-        return Ok(Box::new(Mounted(iso::Iso::open(volume.clone())?)));
+        return mounted(iso::Iso::open(volume.clone()));
     }
     #[cfg(feature = "more-readers")]
-    if let Some(mounted) = mount_more(volume)? {
-        return Ok(mounted);
+    {
+        if xfs::probe(volume)? {
+            return mounted(xfs::Xfs::open(volume.clone()));
+        }
+        if btrfs::probe(volume)? {
+            return mounted(btrfs::Btrfs::open(volume.clone()));
+        }
+        if squashfs::probe(volume)? {
+            return mounted(squashfs::Squash::open(volume.clone()));
+        }
     }
     // Before FAT: a volume's first sector may keep an old FAT header under another file system.
     if let Some(what) = foreign::identify(volume)? {
         return Err(what);
     }
     if fat::probe(volume)? {
-        return Ok(Box::new(Mounted(fat::Fat::open(volume.clone())?)));
+        return mounted(fat::Fat::open(volume.clone()));
     }
     Err(FsError::Unrecognised)
 }
 
-/// What [`mount`] tries where there is room for more readers.
-#[cfg(feature = "more-readers")]
-fn mount_more(volume: &Volume) -> Result<Option<Box<dyn FileSystem>>, FsError> {
-    if xfs::probe(volume)? {
-        return Ok(Some(Box::new(Mounted(xfs::Xfs::open(volume.clone())?))));
-    }
-    if btrfs::probe(volume)? {
-        return Ok(Some(Box::new(Mounted(btrfs::Btrfs::open(volume.clone())?))));
-    }
-    if squashfs::probe(volume)? {
-        return Ok(Some(Box::new(Mounted(squashfs::Squash::open(
-            volume.clone(),
-        )?))));
-    }
-    Ok(None)
+fn mounted<T: Tree + 'static>(tree: Result<T, FsError>) -> Result<Box<dyn FileSystem>, FsError> {
+    Ok(Box::new(Mounted::new(tree?)))
 }
 
 /// Whether `volume` has the bytes `magic` at `at`; it has not if it is too short.

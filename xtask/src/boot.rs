@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
 use crate::checks::run_folder;
-use crate::image::{self, Target};
+use crate::image::{self, Contents, Target};
 use crate::problem::{Context, Problem, Result};
 use crate::progress;
 use crate::scenarios::media::{self, Menu};
@@ -125,7 +125,7 @@ pub(crate) fn boot(options: &Options) -> Result<ExitCode> {
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
         None => {
-            let image = image::build(arch)?;
+            let image = image::build(arch, Contents::Full)?;
             clock.lap("image built");
             image.gzip
         }

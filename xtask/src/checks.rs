@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, tools};
 use crate::command::{self, run};
-use crate::image::{self, Target};
+use crate::image::{self, Contents, Target};
 use crate::problem::{Context, Problem, Result};
 use crate::scenario::{self, Plan, Scenario, Verdict};
 use crate::toolchain::Toolchain;
@@ -76,9 +76,17 @@ const STEPS: &[Step] = &[
         ])
         .env("RUSTDOCFLAGS", "-D warnings"))
     }),
-    ("image", || image::build(Target::X86_64)?.check_sizes()),
+    ("small image", || {
+        image::build(Target::X86_64, Contents::Small)?.check_sizes()
+    }),
+    ("small 32-bit image", || {
+        image::build(Target::X86_32, Contents::Small)?.check_sizes()
+    }),
+    ("image", || {
+        image::build(Target::X86_64, Contents::Full)?.check_sizes()
+    }),
     ("32-bit image", || {
-        image::build(Target::X86_32)?.check_sizes()
+        image::build(Target::X86_32, Contents::Full)?.check_sizes()
     }),
     ("image is reproducible", || {
         image::check_reproducible(Target::X86_64)

@@ -1,4 +1,5 @@
-//! Builds the boot images: one [`Target`] per width, the same bytes in whatever folder it is built.
+//! Builds the boot images: one [`Target`] per width, the same bytes in whatever folder it is built; with all readers of
+//! file systems or, for hosts that want the smallest, with those that every guest's disk may need ([`Contents`]).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,33 @@ use crate::workspace;
 
 /// The most that the gzipped image may measure, in bytes.
 pub(crate) const LIMIT_GZIP: u64 = 400 * 1024;
-/// The most that may be loaded into the guest, without BSS, in bytes.
-pub(crate) const LIMIT_LOADED: u64 = 655_000;
+
+/// What an image can read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Contents {
+    /// Everything.
+    Full,
+    /// No XFS, btrfs and squashfs: `bootloader` without its default features.
+    Small,
+}
+
+impl Contents {
+    /// The most that may be loaded into the guest, without BSS, in bytes.
+    pub(crate) const fn limit_loaded(self) -> u64 {
+        match self {
+            Contents::Full => 735_000,
+            Contents::Small => 655_000,
+        }
+    }
+
+    /// What comes behind the width in names of files.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Contents::Full => "",
+            Contents::Small => "-small",
+        }
+    }
+}
 
 /// A width of guest that an image is built for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -105,8 +131,8 @@ impl Target {
     }
 
     /// What cargo is told after its command's name.
-    pub(crate) fn cargo_args(self) -> Vec<String> {
-        let words = [
+    pub(crate) fn cargo_args(self, contents: Contents) -> Vec<String> {
+        let mut words = vec![
             "--locked",
             "--profile",
             "image",
@@ -119,6 +145,9 @@ impl Target {
             "--target",
             self.triple(),
         ];
+        if contents == Contents::Small {
+            words.push("--no-default-features");
+        }
         words.iter().map(|word| (*word).to_owned()).collect()
     }
 
@@ -174,6 +203,7 @@ impl Target {
 
 /// A built image.
 pub(crate) struct Image {
+    contents: Contents,
     /// The gzipped image in `dist`.
     pub(crate) gzip: PathBuf,
     /// Bytes of the ELF file.
@@ -192,7 +222,7 @@ impl Image {
     pub(crate) fn check_sizes(&self) -> Result<()> {
         for (what, size, limit) in [
             ("gzipped", self.gzip_bytes, LIMIT_GZIP),
-            ("loaded", self.loaded_bytes, LIMIT_LOADED),
+            ("loaded", self.loaded_bytes, self.contents.limit_loaded()),
         ] {
             if size > limit {
                 return Err(Problem::new(format!(
@@ -208,6 +238,7 @@ impl Image {
 fn cargo(
     action: &str,
     target: Target,
+    contents: Contents,
     toolchain: &Toolchain,
     root: &Path,
     target_folder: &Path,
@@ -222,7 +253,7 @@ fn cargo(
     cargo
         .current_dir(root)
         .arg(action)
-        .args(target.cargo_args())
+        .args(target.cargo_args(contents))
         .args(toolchain.library_args("core,alloc"))
         .arg("--target-dir")
         .arg(target_folder);
@@ -238,11 +269,17 @@ fn cargo(
 ///
 /// # Errors
 /// When it does not compile.
-pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Result<PathBuf> {
+pub(crate) fn compile(
+    target: Target,
+    contents: Contents,
+    root: &Path,
+    target_folder: &Path,
+) -> Result<PathBuf> {
     let toolchain = target.toolchain()?;
     run(&mut cargo(
         "build",
         target,
+        contents,
         &toolchain,
         root,
         target_folder,
@@ -257,24 +294,30 @@ pub(crate) fn compile(target: Target, root: &Path, target_folder: &Path) -> Resu
 pub(crate) fn clippy(target: Target, toolchain: Toolchain) -> Result<()> {
     let root = workspace::root();
     let folder = root.join("target").join("image");
-    run(cargo("clippy", target, &toolchain, &root, &folder)?.args(["--", "-D", "warnings"]))
+    for contents in [Contents::Small, Contents::Full] {
+        let mut clippy = cargo("clippy", target, contents, &toolchain, &root, &folder)?;
+        run(clippy.args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
 }
 
 /// Builds one width into `dist/` and prints the sizes.
 ///
 /// # Errors
 /// When it does not compile or `dist/` cannot be written.
-pub(crate) fn build(target: Target) -> Result<Image> {
+pub(crate) fn build(target: Target, contents: Contents) -> Result<Image> {
     let root = workspace::root();
-    let elf = fs::read(compile(target, &root, &root.join("target").join("image"))?)?;
+    let folder = root.join("target").join("image");
+    let elf = fs::read(compile(target, contents, &root, &folder)?)?;
     let dist = workspace::dist();
     fs::create_dir_all(&dist)?;
-    let plain = dist.join(format!("pv-grub-{}", target.name()));
-    let gzip = dist.join(format!("pv-grub-{}.gz", target.name()));
+    let name = format!("pv-grub-{}{}", target.name(), contents.suffix());
+    let plain = dist.join(&name);
+    let gzip = dist.join(format!("{name}.gz"));
     fs::write(&plain, &elf).context(|| format!("cannot write {}", plain.display()))?;
     let packed = gzipped(&elf)?;
     let mut names = vec![gzip.clone()];
-    if target == Target::X86_64 {
+    if (target, contents) == (Target::X86_64, Contents::Full) {
         names.push(dist.join("pv-grub.gz")); // the name that old domain configurations use
     }
     for name in names {
@@ -283,14 +326,14 @@ pub(crate) fn build(target: Target) -> Result<Image> {
         fs::write(&name, &packed).context(|| format!("cannot write {}", name.display()))?;
     }
     let image = Image {
+        contents,
         gzip,
         elf_bytes: elf.len() as u64,
         loaded_bytes: loaded_bytes(&elf)?,
         gzip_bytes: packed.len() as u64,
     };
     println!(
-        "dist/pv-grub-{}.gz: {} bytes gzipped, {} loaded without BSS, {} as ELF; sha256 {}",
-        target.name(),
+        "dist/{name}.gz: {} bytes gzipped, {} loaded without BSS, {} as ELF; sha256 {}",
         image.gzip_bytes,
         image.loaded_bytes,
         image.elf_bytes,
@@ -334,10 +377,19 @@ fn loaded_bytes(bytes: &[u8]) -> Result<u64> {
 /// When the copy does not compile or differs.
 pub(crate) fn check_reproducible(target: Target) -> Result<()> {
     let root = workspace::root();
-    let first = fs::read(compile(target, &root, &root.join("target").join("image"))?)?;
+    let contents = Contents::Full;
+    let own = root.join("target").join("image");
+    let first = fs::read(compile(target, contents, &root, &own)?)?;
     let folder = std::env::temp_dir().join(format!("pv-grub-elsewhere-{}", std::process::id()));
     let result = copy_sources(&root, &folder)
-        .and_then(|()| compile(target, &folder, &folder.join("some").join("other-target")))
+        .and_then(|()| {
+            compile(
+                target,
+                contents,
+                &folder,
+                &folder.join("some").join("other-target"),
+            )
+        })
         .and_then(|elf| Ok(fs::read(elf)?));
     let _ = fs::remove_dir_all(&folder);
     let second = result?;

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
-use image::Target;
+use image::{Contents, Target};
 use problem::Result;
 
 #[derive(Parser)]
@@ -46,6 +46,9 @@ enum Action {
         /// The width of guest [default: XEN_TARGET_ARCH, else x86_64]
         #[arg(long, value_enum)]
         arch: Option<Width>,
+        /// Without XFS, btrfs and squashfs, as dist/pv-grub-*-small.gz
+        #[arg(long)]
+        small: bool,
     },
     /// Boot a guest under Xen, by default from a sample disk through a freshly built image
     Boot(boot::Options),
@@ -112,13 +115,18 @@ fn main() -> ExitCode {
 
 fn act(action: Action) -> Result<ExitCode> {
     match action {
-        Action::Build { arch } => {
+        Action::Build { arch, small } => {
+            let contents = if small {
+                Contents::Small
+            } else {
+                Contents::Full
+            };
             let targets = match arch {
                 Some(width) => width.targets(),
                 None => vec![Target::from_environment()?],
             };
             for target in targets {
-                image::build(target)?;
+                image::build(target, contents)?;
             }
         }
         Action::Boot(options) => return boot::boot(&options),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::bed::Bed;
 use crate::checks::run_folder;
 use crate::guests;
-use crate::image::{self, Image, Target};
+use crate::image::{self, Contents, Image, Target};
 use crate::problem::{Problem, Result};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::{Config, Trouble};
@@ -389,7 +389,7 @@ impl Bench {
             &format!("{} bytes", image.loaded_bytes),
             kib(image.loaded_bytes),
             " KiB",
-            Goal::AtMost((kib(image::LIMIT_LOADED) * 10.0).round() / 10.0),
+            Goal::AtMost((kib(Contents::Full.limit_loaded()) * 10.0).round() / 10.0),
         );
         Ok(())
     }
@@ -441,7 +441,7 @@ fn loader_words(console: &str) -> Vec<String> {
 /// # Errors
 /// When the image does not build or the bed breaks; a missed goal is an exit code.
 pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
-    let image = image::build(Target::X86_64)?;
+    let image = image::build(Target::X86_64, Contents::Full)?;
     let bed = Bed::prepare()?;
     let folder = run_folder("bench")?;
     let disk = make_disk(&bed, &folder)?;
