@@ -10,14 +10,18 @@
 )]
 
 extern crate alloc;
-#[cfg(feature = "fake")]
+#[cfg(any(feature = "fake", feature = "host"))]
 extern crate std;
 
 pub mod abi;
 pub mod addr;
+#[cfg(any(feature = "native", feature = "host"))]
+mod extents;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod frames;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod hypervisor;
 #[cfg(feature = "native")]
 pub mod native;

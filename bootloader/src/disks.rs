@@ -10,12 +10,24 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use fs::BlockError;
+use fs::{BlockDevice, BlockError};
 
 use crate::blkfront::{Blkfront, Settings};
 use crate::frontend::Leftovers;
 use crate::xenbus::{self, XenbusError};
 use crate::xenstore::Store;
+
+/// Disks by their numbers, however they are reached: [`Disks`] in a guest, images on a host.
+pub trait Drives {
+    /// The disks, hd0 first.
+    fn list(&self) -> &[Vbd];
+
+    /// The disk hd`index`.
+    ///
+    /// # Errors
+    /// [`BlockError::Absent`] when there is no such disk or it cannot be reached.
+    fn open(&self, index: usize) -> Result<Rc<dyn BlockDevice>, BlockError>;
+}
 
 /// One block device of the guest.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,7 +43,9 @@ pub struct Vbd {
 }
 
 impl Vbd {
-    fn new(index: usize, id: u64) -> Self {
+    /// The device with number `id` in xenstore that menus call hd`index`.
+    #[must_use]
+    pub fn new(index: usize, id: u64) -> Self {
         let decoded = decode(id);
         Self {
             id,
@@ -227,6 +241,16 @@ impl Disks {
             }
         }
         all
+    }
+}
+
+impl Drives for Disks {
+    fn list(&self) -> &[Vbd] {
+        Disks::list(self)
+    }
+
+    fn open(&self, index: usize) -> Result<Rc<dyn BlockDevice>, BlockError> {
+        Ok(Disks::open(self, index)?)
     }
 }
 

@@ -212,6 +212,18 @@ impl Blob {
         }
     }
 
+    /// Adds `len` bytes at the end that may be anything, for a front end that only wants to know whether there is room.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn append_room(&mut self, source: &dyn FrameSource, len: u64) -> Result<(), NoFrames> {
+        let room = self.spare().len() as u64;
+        self.runs
+            .extend(allocate_runs(source, len.saturating_sub(room))?);
+        self.len += len;
+        Ok(())
+    }
+
     /// Adds `file` at the end, unpacked if it is in gzip format.
     ///
     /// # Errors

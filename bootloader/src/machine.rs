@@ -20,7 +20,7 @@ use menu::{
 
 use crate::build::{self, Image, Module, ModuleKind, Parts};
 use crate::files::{self, Blob, FileSource};
-use crate::image::{self, Kernel, Memory, NoMemory, Span};
+use crate::image::{self, ImageError, Kernel, Memory, NoMemory, Source, Span};
 use crate::saved::{self, MenuPlace};
 use crate::volumes::{Volumes, bad_name};
 
@@ -39,6 +39,32 @@ pub trait Launcher {
     /// Pins the image's tables, closes the devices, and enters the kernel. Returns only when something stands in the
     /// way, before anything is lost.
     fn launch(&self, image: Image) -> Failure;
+
+    /// The width of the guest that the loader is.
+    fn width(&self) -> Width {
+        Width::NATIVE
+    }
+
+    /// Puts the kernel in `source` into `memory`. A front end that starts nothing may do with less of it.
+    ///
+    /// # Errors
+    /// As [`image::load()`].
+    fn load(&self, source: &dyn Source, memory: &mut dyn Memory) -> Result<Kernel, ImageError> {
+        image::load(source, self.width(), memory)
+    }
+
+    /// Puts `file` behind what `blob` has. A front end that starts nothing may do with less of it.
+    ///
+    /// # Errors
+    /// As [`Blob::append_file`].
+    fn append(
+        &self,
+        blob: &mut Blob,
+        frames: &dyn FrameSource,
+        file: &dyn File,
+    ) -> Result<(), Failure> {
+        blob.append_file(frames, file)
+    }
 }
 
 /// A kernel that was read, with its command line.
@@ -307,7 +333,9 @@ impl Machine for Loader<'_> {
             frames: self.frames,
             taken: None,
         };
-        let kernel = image::load(&source, Width::NATIVE, &mut memory)
+        let kernel = self
+            .launcher
+            .load(&source, &mut memory)
             .map_err(|error| files::image_failure(&error))?;
         let (mut frames, keep) = memory
             .taken
@@ -337,7 +365,8 @@ impl Machine for Loader<'_> {
         self.initrd
             .align(self.frames, INITRD_ALIGN)
             .map_err(|error| files::memory_failure(&error))?;
-        self.initrd.append_file(self.frames, file.as_ref())?;
+        self.launcher
+            .append(&mut self.initrd, self.frames, file.as_ref())?;
         let mut note = format!(
             "   [initrd, {} KiB, {}]",
             len.div_ceil(1024),

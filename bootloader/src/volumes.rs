@@ -17,12 +17,12 @@ use fs::{
 };
 use menu::{Code, Failure};
 
-use crate::disks::Disks;
+use crate::disks::Drives;
 use crate::network::Network;
 
 /// The volumes of a guest's disks, and the files that its network has.
 pub struct Volumes {
-    disks: Rc<Disks>,
+    disks: Rc<dyn Drives>,
     network: Option<Rc<Network>>,
     open: RefCell<BTreeMap<usize, Rc<OpenDisk>>>,
     mounted: RefCell<BTreeMap<DeviceName, Rc<dyn FileSystem>>>,
@@ -66,7 +66,7 @@ pub fn bad_name(error: NameError) -> Failure {
 impl Volumes {
     /// The volumes of `disks`; none is touched yet.
     #[must_use]
-    pub fn new(disks: Rc<Disks>) -> Self {
+    pub fn new(disks: Rc<dyn Drives>) -> Self {
         Self {
             disks,
             network: None,
@@ -98,12 +98,6 @@ impl Volumes {
             Failure::new(Code::NO_DISK)
                 .because("this domain has no network interface (`vif` in its configuration)")
         })
-    }
-
-    /// The disks underneath.
-    #[must_use]
-    pub fn disks(&self) -> &Disks {
-        &self.disks
     }
 
     /// Forgets everything that was read, and lets go of the disks.

@@ -30,6 +30,7 @@ fn kernel(base: u64, first: u64, pages: u64, like_linux: bool) -> Kernel {
         virt_start: base + first * PAGE,
         virt_end: base + (first + pages) * PAGE,
         kernel_bytes: pages * PAGE,
+        pvh_entry: None,
         hypercall_page: None,
         init_p2m: like_linux.then_some(LINUX_LIST),
         mod_start_pfn: like_linux,

@@ -184,6 +184,16 @@ pub trait Machine {
         let _ = name;
     }
 
+    /// Entry number `entry` of the present menu is begun. For a front end that watches.
+    fn begins(&mut self, entry: usize) {
+        let _ = entry;
+    }
+
+    /// The entry that was begun last has failed. For a front end that watches.
+    fn failed(&mut self, failure: &Failure) {
+        let _ = failure;
+    }
+
     /// `savedefault`: writes `record` into the existing file `default` beside the menu, in place.
     ///
     /// A failure does not stop the entry.

@@ -367,6 +367,7 @@ impl Runner<'_, '_> {
                 return Ok(Return::ToMenu);
             };
             self.session.state.running = Some(index);
+            self.session.machine.begins(index);
             let typed = self.session.state.typed;
             if self.attempt(entry)?.is_ok() {
                 // Nothing to boot, or a password that nobody gave: the menu is not to wait for ever after that either.
@@ -402,6 +403,7 @@ impl Runner<'_, '_> {
             }
             Err(Exit::Failure(failure)) => {
                 self.note = format!("'{title}' failed: {}", failure.code);
+                self.session.machine.failed(&failure);
                 self.session.show_failure(&failure);
                 Ok(Err(failure))
             }

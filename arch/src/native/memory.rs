@@ -6,12 +6,12 @@
 
 use core::ptr::NonNull;
 
-use super::extents::Extents;
 use super::hypercall;
 use super::paging::{self, Tables};
 use super::single::SingleCore;
 use super::width;
 use crate::addr::{Mfn, PAGE_BYTES, PAGE_SHIFT, Pfn, Virt};
+use crate::extents::Extents;
 use crate::frames::{Frames, LOW_FRAMES, NoFrames};
 use crate::hypervisor::Errno;
 

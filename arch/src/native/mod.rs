@@ -6,7 +6,6 @@
 
 mod builtins;
 mod entry;
-mod extents;
 mod handoff;
 mod heap;
 mod hypercall;

@@ -476,6 +476,7 @@ impl Place {
             virt_start: self.virt_start,
             virt_end: self.virt_end,
             kernel_bytes: self.bytes,
+            pvh_entry: notes.phys32_entry,
             hypercall_page: self.hypercall_page,
             init_p2m: notes.init_p2m,
             mod_start_pfn: notes.mod_start_pfn.is_some_and(|value| value != 0),

@@ -100,6 +100,8 @@ pub struct Kernel {
     pub virt_end: u64,
     /// `virt_end - virt_start`.
     pub kernel_bytes: u64,
+    /// Physical address at which it is entered as a PVH guest, if it can be.
+    pub pvh_entry: Option<u64>,
     /// The page of hypercall stubs, if it wants one.
     pub hypercall_page: Option<HypercallPage>,
     /// Virtual address at which it wants the list of its frames, if anywhere in particular. Honoured only

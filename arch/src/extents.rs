@@ -7,14 +7,14 @@
 const RUNS: usize = 512;
 
 /// A sorted list of disjoint, non-adjacent runs of free frames.
-pub(super) struct Extents {
+pub(crate) struct Extents {
     runs: [(u64, u64); RUNS],
     len: usize,
     free: u64,
 }
 
 impl Extents {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             runs: [(0, 0); RUNS],
             len: 0,
@@ -23,7 +23,7 @@ impl Extents {
     }
 
     /// Frames free in all.
-    pub(super) fn free(&self) -> u64 {
+    pub(crate) fn free(&self) -> u64 {
         self.free
     }
 
@@ -49,7 +49,7 @@ impl Extents {
     }
 
     /// Adds `count` frames from `start` on, which are not in the list.
-    pub(super) fn add(&mut self, start: u64, count: u64) {
+    pub(crate) fn add(&mut self, start: u64, count: u64) {
         if count == 0 {
             return;
         }
@@ -75,7 +75,7 @@ impl Extents {
     }
 
     /// Takes away whatever the list has of the `count` frames from `start` on.
-    pub(super) fn subtract(&mut self, start: u64, count: u64) {
+    pub(crate) fn subtract(&mut self, start: u64, count: u64) {
         let end = start.saturating_add(count);
         let mut index = 0;
         while index < self.len {
@@ -100,7 +100,7 @@ impl Extents {
     }
 
     /// The first run of at least `count` frames.
-    pub(super) fn first_fit(&self, count: u64) -> Option<u64> {
+    pub(crate) fn first_fit(&self, count: u64) -> Option<u64> {
         self.runs[..self.len]
             .iter()
             .find(|run| run.1 >= count)
@@ -108,7 +108,7 @@ impl Extents {
     }
 
     /// Whether all `count` frames from `start` on are free.
-    pub(super) fn holds(&self, start: u64, count: u64) -> bool {
+    pub(crate) fn holds(&self, start: u64, count: u64) -> bool {
         let index = self.runs[..self.len].partition_point(|run| run.0 <= start);
         index > 0 && {
             let (first, len) = self.runs[index - 1];
