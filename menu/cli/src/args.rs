@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::disk::DiskArgument;
+
 /// What the command line says.
 #[derive(Clone, Parser, Debug)]
 #[command(
@@ -54,6 +56,9 @@ pub enum When {
 /// What can be done.
 #[derive(Clone, Subcommand, Debug)]
 pub enum Action {
+    /// Say whether a guest would boot, and what exactly would start
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    Check(CheckOptions),
     /// Draw a menu as the loader would, and list what its entries do
     #[command(after_long_help = SHOW_EXAMPLES)]
     Show(ShowOptions),
@@ -64,6 +69,13 @@ pub enum Action {
     #[command(after_long_help = MAN_EXAMPLES)]
     Man(ManOptions),
 }
+
+const CHECK_EXAMPLES: &str = "Examples:\n  \
+    pvgrub check guest.img\n  \
+    pvgrub check --memory 512 --extra '(hd0,0)/boot/grub/menu.lst' xvda=/dev/vg0/guest xvdb=data.img\n  \
+    pvgrub check --menu new-menu.lst guest.img\n  \
+    pvgrub check --format json guest.img | jq -r .verdict\n\n\
+    Exit codes: 0 it boots, 1 it would not, 2 something cannot be read.";
 
 const SHOW_EXAMPLES: &str = "Examples:\n  \
     pvgrub show /boot/grub/menu.lst\n  \
@@ -77,6 +89,69 @@ const COMPLETIONS_EXAMPLES: &str = "Examples:\n  \
 const MAN_EXAMPLES: &str = "Examples:\n  \
     pvgrub man | man -l -\n  \
     pvgrub man --dir /usr/share/man/man1";
+
+/// Options of `check`.
+#[derive(Clone, Args, Debug)]
+pub struct CheckOptions {
+    /// The guest's disks, PATH or NAME=PATH (xvda, xvdb and so on where no name is given); only read, never locked
+    #[arg(value_name = "DISK", required = true)]
+    pub disks: Vec<DiskArgument>,
+    /// A menu on the host that stands in for the guest's own; `-` is standard input
+    #[arg(long, value_name = "PATH", conflicts_with = "ramdisk")]
+    pub menu: Option<PathBuf>,
+    /// `extra` of the domain's configuration
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub extra: String,
+    /// `ramdisk` of the domain's configuration: the menu
+    #[arg(long, value_name = "FILE")]
+    pub ramdisk: Option<PathBuf>,
+    /// Memory of the domain; 4096 where it is not given
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub memory: Option<u64>,
+    /// The loader that the domain is started with
+    #[arg(long, value_enum, default_value_t = CheckImage::Auto, value_name = "IMAGE")]
+    pub image: CheckImage,
+    /// Sector size of image files; block devices say their own
+    #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size)]
+    pub sector_size: u32,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human, value_name = "FORMAT")]
+    pub format: CheckFormat,
+}
+
+fn sector_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size @ (512 | 1024 | 2048 | 4096)) => Ok(size),
+        _ => Err("512, 1024, 2048 or 4096".into()),
+    }
+}
+
+/// Which loader a domain is started with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CheckImage {
+    /// The one that the kernel wants
+    Auto,
+    /// pv-grub-x86_64.gz
+    #[value(name = "x86_64")]
+    X86_64,
+    /// pv-grub-x86_32.gz
+    #[value(name = "x86_32")]
+    X86_32,
+}
+
+/// Formats of `check`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CheckFormat {
+    /// The verdict, and how it comes about
+    Human,
+    /// One JSON object
+    Json,
+}
 
 /// Options of `show`.
 #[derive(Clone, Args, Debug)]

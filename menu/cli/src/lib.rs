@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod check;
+pub mod disk;
 pub mod ending;
 pub mod input;
 pub mod manual;
@@ -25,6 +27,7 @@ pub use output::Io;
 pub fn run(arguments: &Arguments, io: &mut Io<'_>) -> std::io::Result<Ending> {
     let manner = &arguments.manner;
     match &arguments.action {
+        args::Action::Check(options) => check::run(options, manner, io),
         args::Action::Show(options) => show::run(options, manner, io),
         args::Action::Completions(options) => manual::completions(options, io),
         args::Action::Man(options) => manual::pages(options, io),

@@ -1,0 +1,503 @@
+//! From a guest to a [`Report`]: the boot as it would happen, each entry by itself, and what else is on the disks.
+
+use arch::abi::Width;
+use bootloader::config;
+use bootloader::disks::Drives;
+use bootloader::image::{ImageError, Kernel};
+use fs::DeviceName;
+use menu::diagnostic;
+use menu::text::visible;
+use menu::{Failure, Menu, Outcome};
+
+use super::guest::{Guest, Run, Text};
+use super::others;
+use super::report::{
+    Disk, EntryFacts, FailureFacts, FileFacts, KernelFacts, MenuFacts, Report, SCHEMA, Step, Tried,
+    Verdict, VolumeFacts,
+};
+use super::watch::{Attempt, FileFact};
+use crate::disk::Opened;
+
+/// Most entries that are tried by themselves. A menu may have thousands; nobody reads about them.
+const ENTRIES_MAX: usize = 200;
+
+/// The loaders' files.
+const IMAGE_64: &str = "pv-grub-x86_64.gz";
+const IMAGE_32: &str = "pv-grub-x86_32.gz";
+
+/// Which loader is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loaders {
+    /// The one that the kernel wants.
+    Suitable,
+    /// This one.
+    Only(Width),
+}
+
+/// Where the menu comes from, instead of the guest's disks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Given {
+    /// Nothing is given: the loader looks for it.
+    Nothing,
+    /// A file that stands in for the guest's own menu, in the place where that would be found.
+    Menu {
+        /// What it is called in the report.
+        shown: String,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// The domain's ramdisk.
+    Ramdisk(Vec<u8>),
+}
+
+/// The file name of the loader of `width`.
+fn image_of(width: Width) -> &'static str {
+    match width {
+        Width::Bits64 => IMAGE_64,
+        Width::Bits32 => IMAGE_32,
+    }
+}
+
+/// Finds out everything about `guest`, whose disks are `opened`.
+pub(crate) fn examine(guest: &Guest, opened: &[Opened], given: &Given, loaders: Loaders) -> Report {
+    let disks = survey(guest, opened);
+    let (found, tried) = find(guest, given);
+    let Some((place, text)) = found else {
+        return without_menu(guest, disks, tried);
+    };
+    let (menu, remarks) = menu::parse(&text.bytes);
+    let (run, width) = boot(guest, &text, loaders);
+    let mut boot: Vec<Step> = run
+        .notes
+        .attempts
+        .iter()
+        .map(|attempt| step(attempt, &menu))
+        .collect();
+    if let (Some(last), Outcome::Booted) = (boot.last_mut(), run.outcome) {
+        last.boots = true;
+    }
+    let verdict = verdict_of(&run);
+    let entries = (0..menu.entries.len().min(ENTRIES_MAX))
+        .map(|index| entry(guest, &text, &menu, index, loaders))
+        .collect::<Vec<_>>();
+    let highlighted = (!menu.entries.is_empty()).then(|| {
+        run.notes
+            .attempts
+            .first()
+            .map_or_else(|| menu.first_choice(None), |first| first.entry)
+    });
+    let note = diagnostic::note(&remarks);
+    let advice = advice(&menu, &run, verdict, width, loaders);
+    Report {
+        schema: SCHEMA,
+        verdict,
+        summary: summary(verdict, &boot, &menu, &run),
+        image: (verdict == Verdict::Boots).then(|| image_of(width)),
+        memory_mib: guest.memory_mib,
+        disks,
+        tried,
+        menu: Some(MenuFacts {
+            place,
+            highlighted,
+            timeout: guest.arguments.timeout.or(menu.timeout),
+            fallback: menu.fallback.clone(),
+            locked: menu.password.is_some(),
+            note: (!note.is_empty()).then_some(note),
+        }),
+        boot,
+        entries,
+        others: Vec::new(),
+        advice,
+    }
+}
+
+/// The menu's place and text, and the places where there was none.
+fn find(guest: &Guest, given: &Given) -> (Option<(String, Text)>, Vec<Tried>) {
+    let ramdisk = match given {
+        Given::Ramdisk(bytes) => Some(bytes.as_slice()),
+        Given::Nothing | Given::Menu { .. } => None,
+    };
+    let found = config::find(&guest.volumes, &guest.arguments, ramdisk, &|_| ());
+    match (found, given) {
+        (Ok(found), Given::Menu { shown, bytes }) => {
+            let place = format!("{shown} (in place of {})", found.place);
+            let text = Text {
+                bytes: bytes.clone(),
+                name: found.name,
+            };
+            (Some((place, text)), Vec::new())
+        }
+        (Ok(found), _) => {
+            let text = Text {
+                bytes: found.text,
+                name: found.name,
+            };
+            (Some((found.place, text)), Vec::new())
+        }
+        (Err(tried), Given::Menu { shown, bytes }) => {
+            let name = usual_place(guest, &tried);
+            let place = match name.as_slice() {
+                [] => shown.clone(),
+                name => format!("{shown} (as {})", visible(name)),
+            };
+            let text = Text {
+                bytes: bytes.clone(),
+                name,
+            };
+            (Some((place, text)), Vec::new())
+        }
+        (Err(tried), _) => {
+            let tried = tried.into_iter().map(|tried| Tried {
+                place: tried.place,
+                reason: first_reason(&tried.failure),
+            });
+            (None, tried.collect())
+        }
+    }
+}
+
+/// The first place where a menu would be found if it were written there: one whose volume can be read.
+fn usual_place(guest: &Guest, tried: &[config::Tried]) -> Vec<u8> {
+    let readable = tried.iter().find(|tried| {
+        let device = DeviceName::split(tried.place.as_bytes()).ok();
+        device
+            .and_then(|(device, _)| device)
+            .is_some_and(|device| guest.volumes.file_system(device).is_ok())
+    });
+    readable.map_or_else(Vec::new, |tried| tried.place.clone().into_bytes())
+}
+
+fn first_reason(failure: &Failure) -> String {
+    let first = failure.detail.first();
+    first.map_or_else(|| failure.code.text().to_owned(), Clone::clone)
+}
+
+/// The boot as it would happen, with the loader that does it.
+fn boot(guest: &Guest, text: &Text, loaders: Loaders) -> (Run, Width) {
+    let width = match loaders {
+        Loaders::Only(width) => width,
+        Loaders::Suitable => Width::Bits64,
+    };
+    let run = guest.run(Some(text), None, width);
+    if loaders == Loaders::Suitable && wants_32(&run) {
+        return (guest.run(Some(text), None, Width::Bits32), Width::Bits32);
+    }
+    (run, width)
+}
+
+/// Whether the first entry tried has a kernel for the other loader.
+fn wants_32(run: &Run) -> bool {
+    let first = run.notes.attempts.first();
+    first.is_some_and(|attempt| {
+        attempt.refused == Some(ImageError::OtherWidth(Width::Bits32)) && attempt.failure.is_some()
+    })
+}
+
+fn verdict_of(run: &Run) -> Verdict {
+    match run.outcome {
+        Outcome::Booted => Verdict::Boots,
+        _ if run.notes.waits => Verdict::Waits,
+        // A menu that says `halt` or `reboot`, and not the one that gave up.
+        Outcome::Halt | Outcome::Reboot => Verdict::Stops,
+        Outcome::Shutdown(_) | Outcome::LookAgain => Verdict::WouldNotBoot,
+    }
+}
+
+/// One entry by itself: at once, and what becomes of it.
+fn entry(guest: &Guest, text: &Text, menu: &Menu, index: usize, loaders: Loaders) -> EntryFacts {
+    let mut width = match loaders {
+        Loaders::Only(width) => width,
+        Loaders::Suitable => Width::Bits64,
+    };
+    let mut run = guest.run(Some(text), Some(index), width);
+    if loaders == Loaders::Suitable && wants_32(&run) {
+        width = Width::Bits32;
+        run = guest.run(Some(text), Some(index), width);
+    }
+    let first = run.notes.attempts.first().cloned().unwrap_or_default();
+    let has_failed = first.failure.is_some();
+    let verdict = if has_failed {
+        Verdict::WouldNotBoot
+    } else {
+        verdict_of(&run)
+    };
+    // An entry that loads another menu boots what that one does.
+    let shown = run
+        .notes
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| !has_failed && attempt.image.is_some())
+        .unwrap_or(&first);
+    let mut facts = step(shown, menu);
+    facts.entry = index;
+    facts.title = title(menu, index);
+    facts.boots = verdict == Verdict::Boots;
+    let fallback = run
+        .notes
+        .attempts
+        .last()
+        .filter(|last| has_failed && run.outcome == Outcome::Booted && last.menu == 0)
+        .map(|last| last.entry);
+    EntryFacts {
+        step: facts,
+        verdict,
+        image: (verdict == Verdict::Boots).then(|| image_of(width)),
+        fallback,
+    }
+}
+
+fn title(menu: &Menu, index: usize) -> Option<String> {
+    let entry = menu.entries.get(index)?;
+    Some(visible(entry.title.trim_ascii()))
+}
+
+fn step(attempt: &Attempt, menu: &Menu) -> Step {
+    let file = |fact: &FileFact| FileFacts {
+        file: visible(&fact.name),
+        bytes: fact.bytes,
+    };
+    let kernel = attempt.kernel_file.as_ref().map(|fact| {
+        kernel_facts(
+            file(fact),
+            attempt.kernel.as_ref(),
+            attempt.refused.as_ref(),
+        )
+    });
+    Step {
+        entry: attempt.entry,
+        title: title(menu, attempt.entry).filter(|_| attempt.menu == 0),
+        boots: false,
+        command_line: attempt
+            .kernel_file
+            .as_ref()
+            .map(|_| visible(attempt.command_line())),
+        kernel,
+        initrds: attempt.initrds.iter().map(file).collect(),
+        needs_mib: attempt.needs_mib(),
+        failure: attempt.failure.as_ref().map(|failure| FailureFacts {
+            code: failure.code.0,
+            text: failure.code.text(),
+            reasons: failure.detail.clone(),
+        }),
+    }
+}
+
+fn kernel_facts(
+    file: FileFacts,
+    kernel: Option<&Kernel>,
+    refused: Option<&ImageError>,
+) -> KernelFacts {
+    let bits = |width| match width {
+        Width::Bits64 => 64,
+        Width::Bits32 => 32,
+    };
+    let text = |text: &String| (!text.is_empty()).then(|| visible(text.as_bytes()));
+    let Some(kernel) = kernel else {
+        return KernelFacts {
+            file,
+            format: None,
+            compression: None,
+            width: match refused {
+                Some(ImageError::OtherWidth(width)) => Some(bits(*width)),
+                _ => None,
+            },
+            guest_os: None,
+            guest_version: None,
+            pv: false,
+            pvh: matches!(refused, Some(ImageError::NoPvEntry)),
+            features: None,
+        };
+    };
+    KernelFacts {
+        file,
+        format: Some(if kernel.packing.is_bzimage {
+            "bzImage"
+        } else {
+            "ELF"
+        }),
+        compression: kernel.packing.codec.map(|codec| codec.to_string()),
+        width: Some(bits(kernel.width)),
+        guest_os: text(&kernel.guest_os),
+        guest_version: text(&kernel.guest_version),
+        pv: true,
+        pvh: kernel.pvh_entry.is_some(),
+        features: text(&kernel.features),
+    }
+}
+
+/// What is on the disks.
+fn survey(guest: &Guest, opened: &[Opened]) -> Vec<Disk> {
+    let names = guest.volumes.names();
+    let vbds = guest.bench().list().to_vec();
+    opened
+        .iter()
+        .zip(vbds)
+        .map(|(disk, vbd)| {
+            let geometry = fs::BlockDevice::geometry(disk.disk.as_ref());
+            let own = |name: &&DeviceName| {
+                matches!(name, DeviceName::Disk { disk, .. } if usize::try_from(*disk) == Ok(vbd.index))
+            };
+            let mut volumes: Vec<VolumeFacts> = names
+                .iter()
+                .filter(own)
+                .map(|name| volume(guest, *name))
+                .collect();
+            // The disk as a whole is of interest where nothing is inside.
+            if volumes.len() > 1 && volumes.first().is_some_and(|whole| whole.file_system.is_none()) {
+                volumes.remove(0);
+            }
+            if volumes.is_empty() {
+                volumes.push(volume(guest, DeviceName::Disk { disk: u32::try_from(vbd.index).unwrap_or(u32::MAX), partition: None }));
+            }
+            Disk {
+                name: vbd.name.clone().unwrap_or_else(|| vbd.id.to_string()),
+                device: format!("(hd{})", vbd.index),
+                path: crate::input::shown(&disk.path),
+                format: disk.format.to_owned(),
+                bytes: geometry.len_bytes,
+                sector_bytes: geometry.sector_bytes,
+                volumes,
+            }
+        })
+        .collect()
+}
+
+fn volume(guest: &Guest, name: DeviceName) -> VolumeFacts {
+    let device = name.to_string();
+    match guest.volumes.file_system(name) {
+        Ok(files) => VolumeFacts {
+            device,
+            file_system: Some(files.kind().to_string()),
+            label: files.label().map(|label| visible(&label)),
+            uuid: files.uuid(),
+            problem: None,
+            warnings: files.warnings(),
+        },
+        Err(failure) => {
+            let reason = first_reason(&failure);
+            let problem = reason
+                .strip_prefix(&format!("{device}: "))
+                .unwrap_or(&reason);
+            VolumeFacts {
+                problem: Some(problem.to_owned()),
+                device,
+                file_system: None,
+                label: None,
+                uuid: None,
+                warnings: Vec::new(),
+            }
+        }
+    }
+}
+
+fn without_menu(guest: &Guest, disks: Vec<Disk>, tried: Vec<Tried>) -> Report {
+    let others = others::look(&guest.volumes);
+    let mut advice = Vec::new();
+    if let Some(first) = others.first() {
+        let all: Vec<String> = others
+            .iter()
+            .map(|other| format!("{} ({})", other.place, other.kind))
+            .collect();
+        advice.push(format!(
+            "The guest has {}, which pv-grub does not read.",
+            all.join(" and ")
+        ));
+        advice.push(format!(
+            "Write a menu with the kernels of {} to /boot/grub/menu.lst in the guest.",
+            first.place
+        ));
+    } else if disks.iter().all(|disk| {
+        disk.volumes
+            .iter()
+            .all(|volume| volume.file_system.is_none())
+    }) {
+        advice
+            .push("No file system on these disks can be read; are they the right ones?".to_owned());
+    } else {
+        advice.push(
+            "Write a menu to /boot/grub/menu.lst in the guest, or give one as `ramdisk` in the domain's configuration."
+                .to_owned(),
+        );
+    }
+    if guest.arguments.menu.is_none() {
+        advice.push(
+            "A guest with a network interface would ask the DHCP server for a menu first (option 150); that is not tried here."
+                .to_owned(),
+        );
+    }
+    Report {
+        schema: SCHEMA,
+        verdict: Verdict::WouldNotBoot,
+        summary: "no menu: the loader would show its prompt and look again every minute".to_owned(),
+        image: None,
+        memory_mib: guest.memory_mib,
+        disks,
+        tried,
+        menu: None,
+        boot: Vec::new(),
+        entries: Vec::new(),
+        others,
+        advice,
+    }
+}
+
+fn summary(verdict: Verdict, boot: &[Step], menu: &Menu, run: &Run) -> String {
+    let name = |step: &Step| match &step.title {
+        Some(title) => format!("entry {}, `{title}`", step.entry),
+        None => format!("entry {} of another menu", step.entry),
+    };
+    match (verdict, boot.last()) {
+        (Verdict::Boots, Some(last)) => match boot.len() {
+            1 => format!("boots {}", name(last)),
+            more => format!("boots {}, after {} failed", name(last), more - 1),
+        },
+        (Verdict::Waits, Some(last)) if last.failure.is_none() => {
+            format!("{} waits for a key", name(last))
+        }
+        (Verdict::Waits, None) => {
+            "the menu has no `timeout`: it waits for somebody to choose".to_owned()
+        }
+        (Verdict::Stops, _) => match run.outcome {
+            Outcome::Reboot => "the menu restarts the domain".to_owned(),
+            _ => "the menu powers the domain off".to_owned(),
+        },
+        _ if menu.entries.is_empty() => {
+            "the menu has no entries: the loader shows its prompt".to_owned()
+        }
+        (_, Some(last)) => match &last.failure {
+            Some(failure) => format!(
+                "{} fails with Error {}: {}",
+                name(last),
+                failure.code,
+                failure.text
+            ),
+            None => format!("{} starts nothing", name(last)),
+        },
+        (_, None) => "nothing is started".to_owned(),
+    }
+}
+
+fn advice(menu: &Menu, run: &Run, verdict: Verdict, width: Width, loaders: Loaders) -> Vec<String> {
+    let mut advice = Vec::new();
+    if verdict == Verdict::Waits && menu.timeout.is_none() && run.notes.attempts.is_empty() {
+        advice.push("Add a line such as `timeout 5` before the first title, or `--timeout=5` to the domain's `extra`.".to_owned());
+    }
+    if verdict == Verdict::Boots && width == Width::Bits32 && loaders == Loaders::Suitable {
+        advice.push(format!(
+            "The kernel has 32 bits: start the domain with {IMAGE_32}."
+        ));
+    }
+    if run.was_short {
+        advice.push(
+            "The host had too little memory for this; raise `--limits memory=MIB`.".to_owned(),
+        );
+    }
+    if run.notes.saves {
+        advice.push(
+            "The menu saves the chosen entry; each boot may take another one than the last."
+                .to_owned(),
+        );
+    }
+    advice
+}

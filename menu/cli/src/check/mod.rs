@@ -1,0 +1,109 @@
+//! `pvgrub check`: would this guest boot, with which loader, and what exactly would start?
+//!
+//! The loader itself answers: its search for the menu, its file systems, its evaluator, its readers of kernels and its
+//! layout of memory run here over the guest's disks, and stop where the kernel would be entered. [`run`] opens the
+//! disks, `guest` boots, `watch` looks on, `examine` makes a [`Report`] of it.
+
+mod examine;
+mod guest;
+mod human;
+mod others;
+pub mod report;
+mod watch;
+
+use std::io;
+use std::rc::Rc;
+
+use arch::abi::Width;
+use bootloader::config::Arguments;
+
+use crate::args::{CheckFormat, CheckImage, CheckOptions, Manner};
+use crate::disk::{self, Bench};
+use crate::ending::Ending;
+use crate::input::{Source, shown};
+use crate::output::Io;
+use examine::{Given, Loaders, examine};
+use guest::{Guest, USUAL_MIB};
+use human::Detail;
+pub use report::{Report, Verdict};
+
+/// Largest ramdisk that is taken for a menu, in bytes: as much as the loader reads of one.
+const RAMDISK_MAX: u64 = menu::eval::MAX_MENU_BYTES as u64;
+
+/// Checks a guest and writes what was found.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn run(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> io::Result<Ending> {
+    let report = match prepare(options, io) {
+        Ok(report) => report,
+        Err(why) => {
+            io.complain(&why)?;
+            return Ok(Ending::Unreadable);
+        }
+    };
+    match options.format {
+        CheckFormat::Json => {
+            serde_json::to_writer_pretty(&mut *io.output, &report)?;
+            writeln!(io.output)?;
+        }
+        CheckFormat::Human => {
+            let detail = match (manner.quiet, manner.verbose) {
+                (true, _) => Detail::Verdict,
+                (_, true) => Detail::All,
+                _ => Detail::Usual,
+            };
+            let paint = io.paint(manner);
+            human::write(io.output, &report, paint, detail)?;
+        }
+    }
+    Ok(match report.verdict {
+        Verdict::Boots => Ending::Clean,
+        Verdict::WouldNotBoot | Verdict::Waits | Verdict::Stops => Ending::Findings,
+    })
+}
+
+/// Opens everything, then looks at it.
+fn prepare(options: &CheckOptions, io: &mut Io<'_>) -> Result<Report, String> {
+    let opened = disk::open_all(&options.disks, options.sector_size)?;
+    let given = match (&options.menu, &options.ramdisk) {
+        (Some(path), _) => {
+            let source = Source::read(path, io)?;
+            Given::Menu {
+                shown: source.name(),
+                bytes: source.text,
+            }
+        }
+        (None, Some(path)) => Given::Ramdisk(ramdisk(path)?),
+        (None, None) => Given::Nothing,
+    };
+    let arguments = Arguments::parse(options.extra.as_bytes());
+    let memory_mib = options.memory.unwrap_or(USUAL_MIB);
+    let mut guest = Guest::new(Rc::new(Bench::new(&opened)), arguments, memory_mib);
+    if let Given::Ramdisk(bytes) = &given {
+        guest.ramdisk_bytes = bytes.len() as u64;
+    }
+    let loaders = match options.image {
+        CheckImage::Auto => Loaders::Suitable,
+        CheckImage::X86_64 => Loaders::Only(Width::Bits64),
+        CheckImage::X86_32 => Loaders::Only(Width::Bits32),
+    };
+    Ok(examine(&guest, &opened, &given, loaders))
+}
+
+fn ramdisk(path: &std::path::Path) -> Result<Vec<u8>, String> {
+    let read = || {
+        let file = std::fs::File::open(path)?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, RAMDISK_MAX + 1), &mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    };
+    let bytes = read().map_err(|error| format!("{}: {error}", shown(path)))?;
+    if bytes.len() as u64 > RAMDISK_MAX {
+        return Err(format!(
+            "{}: longer than any menu; the loader takes the ramdisk for one",
+            shown(path)
+        ));
+    }
+    Ok(bytes)
+}

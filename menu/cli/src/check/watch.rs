@@ -1,0 +1,443 @@
+//! The loader, watched: it reads, unpacks and lays out as in a guest, and stops where a guest would be entered.
+//!
+//! [`Watch`] stands between the menu and the loader's own [`Loader`] and notes what each entry does. [`Shortcut`] is the
+//! loader's launcher: it remembers kernels and initrds that were read before, for entries often share them, and takes
+//! the finished image instead of entering it. [`Screen`] is a console that nobody sits at.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use arch::abi::Width;
+use arch::{FrameSource, Virt};
+use bootloader::build::Image;
+use bootloader::files::{self, Blob};
+use bootloader::image::{self, ImageError, Kernel, Memory, Source, Span};
+use bootloader::machine::{Launcher, Loader};
+use menu::eval::MAX_KERNEL_ARGS;
+use menu::{
+    Code, Failure, Input, KernelOptions, ListItem, Machine, Reply, Search, ShutdownRequest,
+    Terminal, Unzip, Verify,
+};
+
+/// How much of an initrd is read at a time, only to know that it can be read: 1 MiB.
+const READ_BYTES: usize = 1 << 20;
+
+/// Waits of a console after which time flies: no menu that boots by itself has so many, unless it counts for hours.
+const PATIENT_WAITS: u32 = 4096;
+
+/// Most characters that are kept of what the loader would print.
+const TRANSCRIPT_MAX: usize = 1 << 20;
+
+/// A file as an entry names it: the root device at that moment, and the name.
+type FileKey = (Vec<u8>, Vec<u8>);
+
+/// What is known of a kernel or an initrd that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct FileFact {
+    /// The file with its device: `(hd0,0)/boot/vmlinuz`.
+    pub(crate) name: Vec<u8>,
+    /// Its size in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// One entry's way: what it loaded, and where it ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempt {
+    /// Its number in its menu.
+    pub(crate) entry: usize,
+    /// The menu it is of: 0 is the first one.
+    pub(crate) menu: usize,
+    /// The kernel's file, once it was named.
+    pub(crate) kernel_file: Option<FileFact>,
+    /// The kernel, once it was read.
+    pub(crate) kernel: Option<Kernel>,
+    /// Why the kernel was refused, where it was read so far.
+    pub(crate) refused: Option<ImageError>,
+    /// Initrds and modules, in order.
+    pub(crate) initrds: Vec<FileFact>,
+    /// The kernel's command line, as the menu and `--append=` make it.
+    pub(crate) cmd_line: Vec<u8>,
+    /// The image that would have been entered: frames it fills, and the first frame behind it.
+    pub(crate) image: Option<(u64, u64)>,
+    /// Why it failed.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Attempt {
+    /// The command line as the kernel gets it: no more than fits.
+    pub(crate) fn command_line(&self) -> &[u8] {
+        let len = self.cmd_line.len().min(MAX_KERNEL_ARGS);
+        self.cmd_line.get(..len).unwrap_or_default()
+    }
+
+    /// Memory that a guest must have for it, in MiB.
+    pub(crate) fn needs_mib(&self) -> Option<u64> {
+        let (used, end) = self.image?;
+        Some(used.max(end).div_ceil(256))
+    }
+}
+
+/// What was seen of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Entries in the order in which they were tried.
+    pub(crate) attempts: Vec<Attempt>,
+    /// Names of the menus that were entered behind the first one.
+    pub(crate) menus: Vec<Vec<u8>>,
+    /// `savedefault` was met.
+    pub(crate) saves: bool,
+    /// What the console would show.
+    pub(crate) transcript: String,
+    /// The menu waits for a key that nobody presses.
+    pub(crate) waits: bool,
+    /// Attempts before the menu began all over again, once it has.
+    pub(crate) first_round: Option<usize>,
+}
+
+/// Kernels and initrds that were read, shared by all runs on the same disks.
+#[derive(Default)]
+pub(crate) struct Memo {
+    kernels: RefCell<BTreeMap<(FileKey, bool), Remembered>>,
+    initrds: RefCell<BTreeMap<FileKey, u64>>,
+}
+
+type Remembered = (Option<Span>, Result<Kernel, ImageError>);
+
+/// The loader's launcher on a host.
+pub(crate) struct Shortcut<'a> {
+    width: Width,
+    memo: &'a Memo,
+    current: RefCell<FileKey>,
+    loaded: RefCell<Option<Kernel>>,
+    refused: RefCell<Option<ImageError>>,
+    bytes: Cell<u64>,
+    image: Cell<Option<(u64, u64)>>,
+}
+
+impl<'a> Shortcut<'a> {
+    pub(crate) fn new(width: Width, memo: &'a Memo) -> Self {
+        Self {
+            width,
+            memo,
+            current: RefCell::default(),
+            loaded: RefCell::default(),
+            refused: RefCell::default(),
+            bytes: Cell::new(0),
+            image: Cell::new(None),
+        }
+    }
+}
+
+/// Notes how much memory a kernel asks for on its way to the loader.
+struct Asked<'a> {
+    memory: &'a mut dyn Memory,
+    span: Option<Span>,
+}
+
+impl Memory for Asked<'_> {
+    fn allocate(&mut self, span: Span) -> Result<&mut [u8], image::NoMemory> {
+        self.span = Some(span);
+        self.memory.allocate(span)
+    }
+}
+
+impl Launcher for Shortcut<'_> {
+    fn live_tables(&self, _stack_at: Virt) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn launch(&self, image: Image) -> Failure {
+        self.image.set(Some((image.plan.frames(), image.plan.end)));
+        // The menu never sees it: the watch takes the image for a boot.
+        Failure::new(Code::BOOT_FAILURE)
+    }
+
+    fn width(&self) -> Width {
+        self.width
+    }
+
+    fn load(&self, source: &dyn Source, memory: &mut dyn Memory) -> Result<Kernel, ImageError> {
+        self.bytes.set(source.len());
+        let key = (self.current.borrow().clone(), self.width == Width::Bits64);
+        let known = self.memo.kernels.borrow().get(&key).cloned();
+        let result = match known {
+            Some((span, result)) => {
+                if let Some(span) = span {
+                    memory.allocate(span)?;
+                }
+                result
+            }
+            None => {
+                let mut asked = Asked { memory, span: None };
+                let result = image::load(source, self.width, &mut asked);
+                // Too little memory is a matter of the guest, not of the file.
+                if !matches!(result, Err(ImageError::Memory(_))) {
+                    let remembered = (asked.span, result.clone());
+                    self.memo.kernels.borrow_mut().insert(key, remembered);
+                }
+                result
+            }
+        };
+        *self.refused.borrow_mut() = result.as_ref().err().cloned();
+        *self.loaded.borrow_mut() = result.as_ref().ok().cloned();
+        result
+    }
+
+    fn append(
+        &self,
+        blob: &mut Blob,
+        frames: &dyn FrameSource,
+        file: &dyn fs::File,
+    ) -> Result<(), Failure> {
+        self.bytes.set(file.len());
+        let key = self.current.borrow().clone();
+        blob.append_room(frames, file.len())
+            .map_err(|error| files::memory_failure(&error))?;
+        if self.memo.initrds.borrow().contains_key(&key) {
+            return Ok(());
+        }
+        let mut piece = vec![0; READ_BYTES];
+        let mut done = 0;
+        while done < file.len() {
+            let count = (file.len() - done).min(READ_BYTES as u64);
+            let piece = piece.get_mut(..count as usize).unwrap_or_default();
+            file.read_at(done, piece)
+                .map_err(|error| bootloader::volumes::failure(&error))?;
+            done += count;
+        }
+        self.memo.initrds.borrow_mut().insert(key, file.len());
+        Ok(())
+    }
+}
+
+/// The loader with somebody watching.
+pub(crate) struct Watch<'a> {
+    loader: Loader<'a>,
+    shortcut: &'a Shortcut<'a>,
+    notes: Rc<RefCell<Notes>>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        loader: Loader<'a>,
+        shortcut: &'a Shortcut<'a>,
+        notes: Rc<RefCell<Notes>>,
+    ) -> Self {
+        Self {
+            loader,
+            shortcut,
+            notes,
+        }
+    }
+
+    /// The file `name` with the root device before it, where it has no device of its own.
+    fn full_name(&mut self, name: &[u8]) -> Vec<u8> {
+        if name.first() == Some(&b'/') {
+            [&self.loader.root()[..], name].concat()
+        } else {
+            name.to_vec()
+        }
+    }
+
+    fn expect(&mut self, file: &[u8]) {
+        let key = (self.loader.root(), file.to_vec());
+        *self.shortcut.current.borrow_mut() = key;
+        self.shortcut.bytes.set(0);
+        *self.shortcut.refused.borrow_mut() = None;
+        *self.shortcut.loaded.borrow_mut() = None;
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = self.notes.borrow_mut().attempts.last_mut() {
+            change(attempt);
+        }
+    }
+
+    fn fact(&mut self, file: &[u8]) -> FileFact {
+        FileFact {
+            name: self.full_name(file),
+            bytes: self.shortcut.bytes.get(),
+        }
+    }
+}
+
+impl Machine for Watch<'_> {
+    fn reset(&mut self) {
+        self.loader.reset();
+    }
+
+    fn set_root(&mut self, device: &[u8], verify: Verify) -> Reply {
+        self.loader.set_root(device, verify)
+    }
+
+    fn load_kernel(&mut self, file: &[u8], args: &[u8], options: &KernelOptions) -> Reply {
+        self.expect(file);
+        let reply = self.loader.load_kernel(file, args, options);
+        let fact = self.fact(file);
+        let kernel = self.shortcut.loaded.borrow_mut().take();
+        let refused = self.shortcut.refused.borrow_mut().take();
+        self.note(|attempt| {
+            attempt.kernel_file = Some(fact);
+            attempt.kernel = kernel;
+            attempt.refused = refused;
+            attempt.initrds.clear();
+            attempt.cmd_line = args.to_vec();
+        });
+        reply
+    }
+
+    fn add_initrd(&mut self, file: &[u8]) -> Reply {
+        self.expect(file);
+        let reply = self.loader.add_initrd(file);
+        let fact = self.fact(file);
+        self.note(|attempt| attempt.initrds.push(fact));
+        reply
+    }
+
+    fn add_module(&mut self, file: &[u8], args: &[u8], unzip: Unzip) -> Reply {
+        let reply = self.loader.add_module(file, args, unzip);
+        let fact = FileFact {
+            name: self.full_name(file),
+            bytes: 0,
+        };
+        self.note(|attempt| attempt.initrds.push(fact));
+        reply
+    }
+
+    fn boot(&mut self) -> Result<(), Failure> {
+        self.shortcut.image.set(None);
+        let result = self.loader.boot();
+        match self.shortcut.image.take() {
+            Some(image) => {
+                self.note(|attempt| attempt.image = Some(image));
+                Ok(())
+            }
+            None => result,
+        }
+    }
+
+    fn read_file(&mut self, file: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
+        self.loader.read_file(file, limit)
+    }
+
+    fn root(&mut self) -> Vec<u8> {
+        self.loader.root()
+    }
+
+    fn devices(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+        self.loader.devices()
+    }
+
+    fn list(&mut self, folder: &[u8]) -> Result<Vec<ListItem>, Failure> {
+        self.loader.list(folder)
+    }
+
+    fn find(&mut self, search: Search<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+        self.loader.find(search)
+    }
+
+    fn geometry(&mut self, device: &[u8]) -> Reply {
+        self.loader.geometry(device)
+    }
+
+    fn blocklist(&mut self, file: &[u8]) -> Reply {
+        self.loader.blocklist(file)
+    }
+
+    fn network(&mut self, word: &[u8], args: &[u8]) -> Reply {
+        self.loader.network(word, args)
+    }
+
+    fn network_menu(&mut self) -> Result<Vec<u8>, Failure> {
+        self.loader.network_menu()
+    }
+
+    fn chainload(&mut self, file: &[u8]) -> Reply {
+        self.loader.chainload(file)
+    }
+
+    fn enter_menu(&mut self, name: &[u8]) {
+        let full = self.full_name(name);
+        self.notes.borrow_mut().menus.push(full);
+        self.loader.enter_menu(name);
+    }
+
+    fn save_default(&mut self, record: &[u8]) -> Reply {
+        self.notes.borrow_mut().saves = true;
+        self.loader.save_default(record)
+    }
+
+    fn saved_default(&mut self) -> Vec<u8> {
+        self.loader.saved_default()
+    }
+
+    fn begins(&mut self, entry: usize) {
+        let mut notes = self.notes.borrow_mut();
+        let menu = notes.menus.len();
+        let is_again = |before: &Attempt| (before.menu, before.entry) == (menu, entry);
+        if notes.first_round.is_none() && notes.attempts.iter().any(is_again) {
+            notes.first_round = Some(notes.attempts.len());
+        }
+        notes.attempts.push(Attempt {
+            entry,
+            menu,
+            ..Attempt::default()
+        });
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        let failure = failure.clone();
+        self.note(|attempt| attempt.failure = Some(failure));
+    }
+}
+
+/// A console without anybody: keys are never pressed, and waiting takes no time.
+pub(crate) struct Screen {
+    notes: Rc<RefCell<Notes>>,
+    now: Duration,
+    waits: u32,
+}
+
+impl Screen {
+    pub(crate) fn new(notes: Rc<RefCell<Notes>>) -> Self {
+        Self {
+            notes,
+            now: Duration::ZERO,
+            waits: 0,
+        }
+    }
+}
+
+impl Terminal for Screen {
+    fn write(&mut self, bytes: &[u8]) {
+        let transcript = &mut self.notes.borrow_mut().transcript;
+        if transcript.len() < TRANSCRIPT_MAX {
+            transcript.push_str(&String::from_utf8_lossy(bytes));
+        }
+    }
+
+    fn read(&mut self, deadline: Option<Duration>) -> Option<Input> {
+        let Some(deadline) = deadline else {
+            // For ever. The domain's owner loses patience.
+            self.notes.borrow_mut().waits = true;
+            return Some(Input::Shutdown(ShutdownRequest::PowerOff));
+        };
+        if self.notes.borrow().first_round.is_some() {
+            // Nothing new comes of a second time.
+            return Some(Input::Shutdown(ShutdownRequest::PowerOff));
+        }
+        self.waits = self.waits.saturating_add(1);
+        self.now = self.now.max(deadline);
+        if self.waits > PATIENT_WAITS {
+            // A countdown of years is drawn once a second.
+            self.now = self.now.saturating_add(Duration::from_secs(1 << 24));
+        }
+        None
+    }
+
+    fn now(&self) -> Duration {
+        self.now
+    }
+}
