@@ -78,6 +78,8 @@ pub(crate) struct Bed {
     pub(crate) root: PathBuf,
     /// The unpacked packages of LVM and mdadm, which dom0 runs, with their libraries.
     pub(crate) storage: PathBuf,
+    /// The unpacked packages of Kea's DHCP server, with their libraries.
+    pub(crate) kea: PathBuf,
     /// Small host tools.
     pub(crate) tools: Tools,
     /// Debian 12's kernel (xz).
@@ -101,7 +103,14 @@ impl Bed {
             Some(own) => own,
             None => hypervisor(&cache, &root, &suite)?,
         };
-        let storage = storage(&cache, &apt, &suite)?;
+        let storage = unpacked(
+            &cache,
+            &apt,
+            &format!("storage-{suite}"),
+            &["lvm2", "mdadm"],
+        )?;
+        let kea = ["kea-dhcp4-server", "kea-common"];
+        let kea = unpacked(&cache, &apt, &format!("kea-{suite}"), &kea)?;
         let tools = Tools::new(host_tools(&cache, &apt, &suite)?);
         let debian12 = kernel(&cache, &tools, "debian12", &["bookworm"])?;
         let debian13 = kernel(
@@ -115,6 +124,7 @@ impl Bed {
             hypervisor,
             root,
             storage,
+            kea,
             tools,
             debian12,
             debian13,
@@ -262,10 +272,11 @@ fn hypervisor(cache: &Cache, root: &Path, suite: &str) -> Result<PathBuf> {
     Ok(product.join("xen"))
 }
 
-/// What makes logical volumes and RAID arrays in dom0.
-fn storage(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
-    cache.product(&format!("storage-{suite}"), "lvm2 mdadm; 1", |into| {
-        let wanted = ["lvm2", "mdadm"].map(str::to_owned);
+/// Programs that dom0 runs for few scenarios, unpacked with their libraries.
+fn unpacked(cache: &Cache, apt: &Apt, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let recipe = format!("{}; 1", packages.join(" "));
+    cache.product(name, &recipe, |into| {
+        let wanted: Vec<String> = packages.iter().copied().map(str::to_owned).collect();
         let folder = into.join("debs");
         for package in apt.download(&apt.with_libraries(&wanted)?, &folder)? {
             unpack(&package, into, &[])?;

@@ -1,6 +1,7 @@
 //! The examples of `docs/network.md`, run as they stand there.
 
 use super::ONE_MINUTE;
+use crate::bed::with_libraries;
 use crate::problem::{Context, Result};
 use crate::scenario::{Outcome, Stage};
 use crate::scenarios::hello::{self, Entry, expect_hello};
@@ -34,6 +35,15 @@ fn end(stage: &Stage, name: &str) -> Result<()> {
         "kill -9 $(cat /tmp/documented.{name}.pid) 2>/dev/null; rm -f /tmp/documented.{name}.pid; true"
     ))?;
     Ok(())
+}
+
+/// Shows Kea's server and its libraries to dom0, and returns the program's path there.
+fn share_kea(stage: &Stage) -> Result<String> {
+    let program = stage.bed.kea.join("usr/sbin/kea-dhcp4");
+    for (name, file) in with_libraries(&stage.bed.kea, std::slice::from_ref(&program))? {
+        stage.share_bytes(&name, &std::fs::read(file)?)?;
+    }
+    stage.share(&program)
 }
 
 /// The page's guest, which takes its menu from `place`.
@@ -70,7 +80,7 @@ pub(super) fn examples(stage: &mut Stage) -> Outcome {
         ))?;
     }
     let outcome = with_servers(stage);
-    for name in ["isc", "hpa", "dnsmasq"] {
+    for name in ["isc", "kea", "hpa", "dnsmasq"] {
         end(stage, name)?;
     }
     stage.dom0.run("ip link del xenbr0; rm -rf /srv")?;
@@ -92,6 +102,15 @@ fn with_servers(stage: &mut Stage) -> Outcome {
     serve(stage, "isc", &command, "Server starting service")?;
     boot(stage, "(nd)/guest1/menu.lst (option 150)")?;
     end(stage, "isc")?;
+
+    let file = stage.share_bytes("kea.conf", block("### Kea")?.as_bytes())?;
+    let program = share_kea(stage)?;
+    let command = format!(
+        "mkdir -p /var/lib/kea; KEA_LOCKFILE_DIR=none KEA_PIDFILE_DIR=/tmp KEA_LFC_EXECUTABLE=/bin/true LD_LIBRARY_PATH=$(dirname {program}) {program} -c {file}"
+    );
+    serve(stage, "kea", &command, "DHCP4_STARTED")?;
+    boot(stage, "(nd)/menu.lst (option 150)")?;
+    end(stage, "kea")?;
     end(stage, "hpa")?;
 
     let file = stage.share_bytes("dnsmasq.conf", block("### dnsmasq")?.as_bytes())?;
