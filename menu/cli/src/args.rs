@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::confine::Place;
 use crate::disk::DiskArgument;
+use crate::sandbox::Limits;
 
 /// What the command line says.
 #[derive(Clone, Parser, Debug)]
@@ -25,6 +27,16 @@ pub struct Arguments {
     /// In which manner.
     #[command(flatten)]
     pub manner: Manner,
+}
+
+impl Arguments {
+    /// What reads a guest's disks here, if anything does.
+    pub fn guest(&mut self) -> Option<&mut GuestOptions> {
+        match &mut self.action {
+            Action::Check(options) => Some(&mut options.guest),
+            _ => None,
+        }
+    }
 }
 
 /// What every subcommand takes.
@@ -93,9 +105,9 @@ const MAN_EXAMPLES: &str = "Examples:\n  \
 /// Options of `check`.
 #[derive(Clone, Args, Debug)]
 pub struct CheckOptions {
-    /// The guest's disks, PATH or NAME=PATH (xvda, xvdb and so on where no name is given); only read, never locked
-    #[arg(value_name = "DISK", required = true)]
-    pub disks: Vec<DiskArgument>,
+    /// The disks, and how they are read.
+    #[command(flatten)]
+    pub guest: GuestOptions,
     /// A menu on the host that stands in for the guest's own; `-` is standard input
     #[arg(long, value_name = "PATH", conflicts_with = "ramdisk")]
     pub menu: Option<PathBuf>,
@@ -116,12 +128,30 @@ pub struct CheckOptions {
     /// The loader that the domain is started with
     #[arg(long, value_enum, default_value_t = CheckImage::Auto, value_name = "IMAGE")]
     pub image: CheckImage,
-    /// Sector size of image files; block devices say their own
-    #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size)]
-    pub sector_size: u32,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = CheckFormat::Human, value_name = "FORMAT")]
     pub format: CheckFormat,
+}
+
+/// A guest's disks, and what reading them may cost.
+#[derive(Clone, Args, Debug)]
+pub struct GuestOptions {
+    /// The guest's disks, PATH or NAME=PATH (xvda, xvdb and so on where no name is given), raw or qcow2; only read, never
+    /// locked
+    #[arg(value_name = "DISK", required = true)]
+    pub disks: Vec<DiskArgument>,
+    /// Sector size of image files; block devices say their own
+    #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size)]
+    pub sector_size: u32,
+    /// What it may take: memory=MIB, time=SECONDS, or both with a comma
+    #[arg(long, value_name = "LIMITS", default_value_t = Limits::USUAL)]
+    pub limits: Limits,
+    /// Stay in one process, with every right that it has: to debug
+    #[arg(long)]
+    pub no_sandbox: bool,
+    /// In which process this is.
+    #[arg(skip)]
+    pub place: Place,
 }
 
 fn sector_size(text: &str) -> Result<u32, String> {

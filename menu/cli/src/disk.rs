@@ -9,13 +9,15 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::str::FromStr;
 
 use bootloader::disks::{Drives, Vbd};
 use fs::{BlockDevice, BlockError, Geometry};
+
+use crate::qcow2;
 
 /// Most bytes that the loader may seem to have written to one disk: a saved entry is one sector.
 const WRITTEN_MAX: usize = 1 << 20;
@@ -25,11 +27,23 @@ const XVD: u64 = 202 << 8;
 /// The extended numbers of xvd disks, 256 for each disk.
 const XVD_EXTENDED: u64 = 1 << 28;
 
-/// A disk as the command line names it: `PATH` or `NAME=PATH`.
+/// What kind of image a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// The disk's bytes as they are.
+    Raw,
+    /// QEMU's format.
+    Qcow2,
+}
+
+/// A disk as the command line names it: `PATH` or `NAME=PATH`, with `raw:` or `qcow2:` before the path where the kind is
+/// not to be told from the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskArgument {
     /// The device's number in the guest; `None` for the next free letter of xvd.
     pub id: Option<u64>,
+    /// What the file is; `None` for what it looks like.
+    pub format: Option<Format>,
     /// The image or block device.
     pub path: PathBuf,
 }
@@ -45,11 +59,19 @@ impl FromStr for DiskArgument {
             Some((id, path)) => (Some(id), path),
             None => (None, text),
         };
+        let (format, path) = if let Some(path) = path.strip_prefix("raw:") {
+            (Some(Format::Raw), path)
+        } else if let Some(path) = path.strip_prefix("qcow2:") {
+            (Some(Format::Qcow2), path)
+        } else {
+            (None, path)
+        };
         if path.is_empty() {
             return Err("the image's path is missing".into());
         }
         Ok(Self {
             id,
+            format,
             path: path.into(),
         })
     }
@@ -209,17 +231,60 @@ impl BlockDevice for HostDisk {
     }
 }
 
-/// A disk that was opened, and what is known of it beside its bytes.
+/// A file that was opened and not read yet.
 #[derive(Debug)]
 pub struct Opened {
+    id: u64,
+    path: PathBuf,
+    sector_bytes: u32,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Image(Raw),
+    Device(Raw),
+    Qcow2(qcow2::Storage),
+}
+
+/// A disk that can be read, and what is known of it beside its bytes.
+#[derive(Debug)]
+pub struct Attached {
     /// Its number in the guest.
     pub id: u64,
     /// Where it is on the host.
     pub path: PathBuf,
-    /// What kind of image it is: `raw`, `block device`.
+    /// What kind of image it is: `raw`, `block device`, `qcow2`.
     pub format: &'static str,
     /// Its bytes, shared with whoever reads them.
     pub disk: Rc<HostDisk>,
+}
+
+/// Looks at the images' own structures, where they have some, and makes disks of them: what [`open_all`] left to do, for
+/// it reads what a guest may have written.
+///
+/// # Errors
+/// What is wrong with an image, in words for people.
+pub fn attach(opened: Vec<Opened>) -> Result<Vec<Attached>, String> {
+    let attached = opened.into_iter().map(|file| {
+        let (format, bytes): (_, Box<dyn Bytes>) = match file.source {
+            Source::Image(raw) => ("raw", Box::new(raw)),
+            Source::Device(raw) => ("block device", Box::new(raw)),
+            Source::Qcow2(storage) => {
+                let image = qcow2::Image::new(storage);
+                let image = image
+                    .map_err(|error| format!("{}: {error}", crate::input::shown(&file.path)))?;
+                ("qcow2", Box::new(image))
+            }
+        };
+        Ok(Attached {
+            id: file.id,
+            path: file.path,
+            format,
+            disk: Rc::new(HostDisk::new(bytes, file.sector_bytes)),
+        })
+    });
+    attached.collect()
 }
 
 /// Opens what the command line names, all of it for reading. `sector_bytes` is that of image files; block devices say
@@ -252,32 +317,55 @@ pub fn open_all(arguments: &[DiskArgument], sector_bytes: u32) -> Result<Vec<Ope
                 crate::input::shown(&other.path)
             ));
         }
-        opened.push(
-            open(&argument.path, id, sector_bytes).map_err(|error| format!("{shown}: {error}"))?,
-        );
+        opened.push(open(argument, id, sector_bytes).map_err(|error| format!("{shown}: {error}"))?);
     }
     opened.sort_by_key(|disk| disk.id);
     Ok(opened)
 }
 
-fn open(path: &Path, id: u64, sector_bytes: u32) -> Result<Opened, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let about = file.metadata().map_err(|error| error.to_string())?;
+fn open(argument: &DiskArgument, id: u64, sector_bytes: u32) -> Result<Opened, String> {
+    let text = |error: io::Error| error.to_string();
+    // Not to wait for a pipe's other end.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(&argument.path)
+        .map_err(text)?;
+    let about = file.metadata().map_err(text)?;
     let kind = about.file_type();
-    let (format, sector_bytes) = if kind.is_block_device() {
-        ("block device", sector_of(about.rdev()).unwrap_or(512))
-    } else if kind.is_file() {
-        ("raw", sector_bytes)
-    } else {
+    let is_device = kind.is_block_device();
+    if !is_device && !kind.is_file() {
         return Err("neither an image nor a block device".into());
+    }
+    let format = match argument.format {
+        Some(format) => format,
+        // A guest writes its own device: what that begins with says nothing of how the host uses it.
+        None if is_device => Format::Raw,
+        None => looks_like(&file),
     };
-    let raw = Raw::new(file).map_err(|error| error.to_string())?;
+    let source = match format {
+        Format::Qcow2 => Source::Qcow2(qcow2::storage(file).map_err(text)?),
+        Format::Raw if is_device => Source::Device(Raw::new(file).map_err(text)?),
+        Format::Raw => Source::Image(Raw::new(file).map_err(text)?),
+    };
     Ok(Opened {
         id,
-        path: path.into(),
-        format,
-        disk: Rc::new(HostDisk::new(Box::new(raw), sector_bytes)),
+        path: argument.path.clone(),
+        sector_bytes: match format {
+            Format::Raw if is_device => sector_of(about.rdev()).unwrap_or(512),
+            _ => sector_bytes,
+        },
+        source,
     })
+}
+
+/// What an image file looks like.
+fn looks_like(file: &File) -> Format {
+    let mut magic = [0; 4];
+    match file.read_exact_at(&mut magic, 0) {
+        Ok(()) if magic == *qcow2::MAGIC => Format::Qcow2,
+        _ => Format::Raw,
+    }
 }
 
 /// The sector size of the block device with this number.
@@ -301,16 +389,16 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// The bench of `opened`, which is sorted by number.
+    /// The bench of `attached`, which is sorted by number.
     #[must_use]
-    pub fn new(opened: &[Opened]) -> Self {
+    pub fn new(attached: &[Attached]) -> Self {
         Self {
-            vbds: opened
+            vbds: attached
                 .iter()
                 .enumerate()
                 .map(|(index, disk)| Vbd::new(index, disk.id))
                 .collect(),
-            disks: opened.iter().map(|disk| disk.disk.clone()).collect(),
+            disks: attached.iter().map(|disk| disk.disk.clone()).collect(),
         }
     }
 
@@ -369,6 +457,8 @@ mod tests {
         assert_eq!(read("xvdb=/srv/x").id, number_of("xvdb"));
         assert_eq!(read("/srv/a=b.img").path, PathBuf::from("/srv/a=b.img"));
         assert_eq!(read("/srv/a=b.img").id, None);
+        assert_eq!(read("xvda=qcow2:/srv/x").format, Some(Format::Qcow2));
+        assert_eq!(read("raw:x").path, PathBuf::from("x"));
         "xvda=".parse::<DiskArgument>().expect_err("no path");
     }
 

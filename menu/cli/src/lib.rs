@@ -8,11 +8,14 @@
 
 pub mod args;
 pub mod check;
+pub mod confine;
 pub mod disk;
 pub mod ending;
 pub mod input;
 pub mod manual;
 pub mod output;
+mod qcow2;
+pub mod sandbox;
 pub mod show;
 
 pub use args::Arguments;

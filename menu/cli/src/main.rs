@@ -4,12 +4,18 @@ use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use pvgrub::confine::Place;
 use pvgrub::{Arguments, Ending, Io};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     let (output, errors) = (std::io::stdout(), std::io::stderr());
-    let output_reader = (&output as &dyn IsTerminal).into();
+    let mut output_reader = (&output as &dyn IsTerminal).into();
+    if let Some(guest) = arguments.guest() {
+        let (place, reader) = Place::of_process();
+        guest.place = place;
+        output_reader = reader.unwrap_or(output_reader);
+    }
     let errors_reader = (&errors as &dyn IsTerminal).into();
     let mut output = BufWriter::with_capacity(1 << 16, output.lock());
     let mut errors = errors.lock();

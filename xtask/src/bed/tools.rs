@@ -87,6 +87,7 @@ const PACKAGES_OF_TESTS: &[(&str, &[&str])] = &[
     ("xfsprogs", &["mkfs.xfs", "xfs_io"]),
     ("btrfs-progs", &["mkfs.btrfs", "btrfs"]),
     ("squashfs-tools", &["mksquashfs"]),
+    ("qemu-utils", &["qemu-img"]),
 ];
 
 /// Finds QEMU, installing it if it is missing.

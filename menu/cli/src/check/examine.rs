@@ -16,7 +16,7 @@ use super::report::{
     Verdict, VolumeFacts,
 };
 use super::watch::{Attempt, FileFact};
-use crate::disk::Opened;
+use crate::disk::Attached;
 
 /// Most entries that are tried by themselves. A menu may have thousands; nobody reads about them.
 const ENTRIES_MAX: usize = 200;
@@ -58,15 +58,26 @@ fn image_of(width: Width) -> &'static str {
     }
 }
 
-/// Finds out everything about `guest`, whose disks are `opened`.
-pub(crate) fn examine(guest: &Guest, opened: &[Opened], given: &Given, loaders: Loaders) -> Report {
-    let disks = survey(guest, opened);
+/// Finds out everything about `guest`, whose disks are `attached`.
+///
+/// # Errors
+/// When the host has too little memory to say.
+pub(crate) fn examine(
+    guest: &Guest,
+    attached: &[Attached],
+    given: &Given,
+    loaders: Loaders,
+) -> Result<Report, String> {
+    let disks = survey(guest, attached);
     let (found, tried) = find(guest, given);
     let Some((place, text)) = found else {
-        return without_menu(guest, disks, tried);
+        return Ok(without_menu(guest, disks, tried));
     };
     let (menu, remarks) = menu::parse(&text.bytes);
     let (run, width) = boot(guest, &text, loaders);
+    if run.was_short {
+        return Err("the host has too little memory for what this guest would load; a larger `--limits memory=` allows more".into());
+    }
     let mut boot: Vec<Step> = run
         .notes
         .attempts
@@ -88,7 +99,7 @@ pub(crate) fn examine(guest: &Guest, opened: &[Opened], given: &Given, loaders: 
     });
     let note = diagnostic::note(&remarks);
     let advice = advice(&menu, &run, verdict, width, loaders);
-    Report {
+    Ok(Report {
         schema: SCHEMA,
         verdict,
         summary: summary(verdict, &boot, &menu, &run),
@@ -108,7 +119,7 @@ pub(crate) fn examine(guest: &Guest, opened: &[Opened], given: &Given, loaders: 
         entries,
         others: Vec::new(),
         advice,
-    }
+    })
 }
 
 /// The menu's place and text, and the places where there was none.
@@ -327,10 +338,10 @@ fn kernel_facts(
 }
 
 /// What is on the disks.
-fn survey(guest: &Guest, opened: &[Opened]) -> Vec<Disk> {
+fn survey(guest: &Guest, attached: &[Attached]) -> Vec<Disk> {
     let names = guest.volumes.names();
     let vbds = guest.bench().list().to_vec();
-    opened
+    attached
         .iter()
         .zip(vbds)
         .map(|(disk, vbd)| {
@@ -487,11 +498,6 @@ fn advice(menu: &Menu, run: &Run, verdict: Verdict, width: Width, loaders: Loade
         advice.push(format!(
             "The kernel has 32 bits: start the domain with {IMAGE_32}."
         ));
-    }
-    if run.was_short {
-        advice.push(
-            "The host had too little memory for this; raise `--limits memory=MIB`.".to_owned(),
-        );
     }
     if run.notes.saves {
         advice.push(

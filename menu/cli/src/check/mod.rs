@@ -18,6 +18,7 @@ use arch::abi::Width;
 use bootloader::config::Arguments;
 
 use crate::args::{CheckFormat, CheckImage, CheckOptions, Manner};
+use crate::confine;
 use crate::disk::{self, Bench};
 use crate::ending::Ending;
 use crate::input::{Source, shown};
@@ -35,7 +36,10 @@ const RAMDISK_MAX: u64 = menu::eval::MAX_MENU_BYTES as u64;
 /// # Errors
 /// When the output cannot be written.
 pub fn run(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> io::Result<Ending> {
-    let report = match prepare(options, io) {
+    if confine::is_outside(&options.guest) {
+        return confine::supervise(options.guest.limits, io);
+    }
+    let report = match prepare(options, manner, io) {
         Ok(report) => report,
         Err(why) => {
             io.complain(&why)?;
@@ -64,8 +68,8 @@ pub fn run(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> io::Resu
 }
 
 /// Opens everything, then looks at it.
-fn prepare(options: &CheckOptions, io: &mut Io<'_>) -> Result<Report, String> {
-    let opened = disk::open_all(&options.disks, options.sector_size)?;
+fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<Report, String> {
+    let opened = disk::open_all(&options.guest.disks, options.guest.sector_size)?;
     let given = match (&options.menu, &options.ramdisk) {
         (Some(path), _) => {
             let source = Source::read(path, io)?;
@@ -77,9 +81,11 @@ fn prepare(options: &CheckOptions, io: &mut Io<'_>) -> Result<Report, String> {
         (None, Some(path)) => Given::Ramdisk(ramdisk(path)?),
         (None, None) => Given::Nothing,
     };
+    confine::enter(&options.guest, manner, io)?;
+    let attached = disk::attach(opened)?;
     let arguments = Arguments::parse(options.extra.as_bytes());
     let memory_mib = options.memory.unwrap_or(USUAL_MIB);
-    let mut guest = Guest::new(Rc::new(Bench::new(&opened)), arguments, memory_mib);
+    let mut guest = Guest::new(Rc::new(Bench::new(&attached)), arguments, memory_mib);
     if let Given::Ramdisk(bytes) = &given {
         guest.ramdisk_bytes = bytes.len() as u64;
     }
@@ -88,7 +94,7 @@ fn prepare(options: &CheckOptions, io: &mut Io<'_>) -> Result<Report, String> {
         CheckImage::X86_64 => Loaders::Only(Width::Bits64),
         CheckImage::X86_32 => Loaders::Only(Width::Bits32),
     };
-    Ok(examine(&guest, &opened, &given, loaders))
+    examine(&guest, &attached, &given, loaders)
 }
 
 fn ramdisk(path: &std::path::Path) -> Result<Vec<u8>, String> {

@@ -1,14 +1,11 @@
 //! `pvgrub check`: guests that boot, guests that do not, and what is said of them.
 
-mod images;
-mod session;
-
 use std::os::unix::fs::MetadataExt;
 
-use images::{Layout, Scratch, disk, kernel};
+use super::images::{self, Layout, Scratch, disk, kernel};
+use super::session::run;
 use pvgrub::Ending;
 use serde_json::Value;
-use session::run;
 
 /// Runs `check --format json` with these words and returns what it said.
 fn check(words: &[&str]) -> (Ending, Value) {

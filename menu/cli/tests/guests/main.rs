@@ -1,0 +1,7 @@
+//! What is said of guests by their disks.
+
+mod check;
+mod images;
+mod sandbox;
+#[path = "../session/mod.rs"]
+mod session;
