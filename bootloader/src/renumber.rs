@@ -4,6 +4,7 @@
 //! what must be where, [`Renumbering::complete`] finds a place for everything else. Frames beyond the image keep
 //! their numbers, except those that trade places with frames of the image.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -98,7 +99,8 @@ impl Renumbering {
                 None => vacated.push(source),
             }
         }
-        vacated.sort_unstable();
+        // Heaps: the library's sorts take kilobytes for each type.
+        let mut vacated = BinaryHeap::from(vacated).into_sorted_vec();
         if let Some(pair) = vacated.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(RenumberError::Source(pair[0]));
         }
@@ -132,8 +134,8 @@ impl Renumbering {
             self.sources[at as usize] = source;
         }
         vacated.extend(swapped);
-        self.beyond = vacated.into_iter().zip(homeless).collect();
-        self.beyond.sort_unstable();
+        let beyond: Vec<(u64, u64)> = vacated.into_iter().zip(homeless).collect();
+        self.beyond = BinaryHeap::from(beyond).into_sorted_vec();
         Ok(self)
     }
 

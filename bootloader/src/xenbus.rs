@@ -5,6 +5,7 @@
 //! Protocol: Xen `io/xenbus.h`; the order of closing is what Linux and QEMU back ends need so that another
 //! kernel can connect afterwards.
 
+use alloc::collections::BinaryHeap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -96,7 +97,7 @@ pub fn list(store: &Store, class: &str) -> Result<Vec<u64>, XenbusError> {
         Err(error) if error.is_not_found() => Vec::new(),
         other => other.map_err(|source| XenbusError::Store { path, source })?,
     };
-    let mut ids: Vec<u64> = names
+    let ids: Vec<u64> = names
         .iter()
         .filter_map(|name| {
             name.parse::<u64>()
@@ -104,7 +105,8 @@ pub fn list(store: &Store, class: &str) -> Result<Vec<u64>, XenbusError> {
                 .filter(|id| id.to_string() == *name)
         })
         .collect();
-    ids.sort_unstable();
+    // A heap: the library's sorts take kilobytes for each type.
+    let mut ids = BinaryHeap::from(ids).into_sorted_vec();
     ids.dedup();
     Ok(ids)
 }

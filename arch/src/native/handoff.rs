@@ -5,6 +5,7 @@
 //! address before and after the switch of page tables, so the switching hypercall can be restarted by Xen on either
 //! side, and nothing is left to unmap (the idea is the original PV-GRUB's).
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::mem::offset_of;
 
@@ -90,8 +91,8 @@ pub fn live_tables(stack_at: Virt) -> Vec<u64> {
             }
         });
         if count <= capacity {
-            found.sort_unstable();
-            return found;
+            // In place, and in few bytes of code.
+            return BinaryHeap::from(found).into_sorted_vec();
         }
         found = Vec::with_capacity(count + 64);
     }

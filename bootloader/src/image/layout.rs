@@ -3,6 +3,7 @@
 //! Kernels are placed by `p_paddr`; `p_vaddr` may be 0 (Linux' per-CPU area). Segments may share a page,
 //! not a byte.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -34,17 +35,17 @@ impl ElfFile for [u8] {
     }
 }
 
-/// A part of the file that is loaded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A part of the file that is loaded. In order of their places.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Segment {
+    /// Where its bytes go: from [`Layout::start`].
+    pub(super) at: u64,
+    /// How much memory it takes; what the file does not fill is zero.
+    pub(super) memory_bytes: u64,
     /// Where its bytes are in the file.
     pub(super) offset: u64,
     /// How many there are.
     pub(super) file_bytes: u64,
-    /// Where they go: bytes from [`Layout::start`].
-    pub(super) at: u64,
-    /// How much memory it takes; what the file does not fill is zero.
-    pub(super) memory_bytes: u64,
 }
 
 /// The section headers' place, for kernels whose notes are only there.
@@ -182,8 +183,9 @@ impl Layout {
 
 /// Sorts the segments, makes their places relative to the first page, and returns that page's address and
 /// the length of the whole.
-fn arrange(segments: &mut [Segment]) -> Result<(u64, u64), ImageError> {
-    segments.sort_unstable_by_key(|segment| segment.at);
+fn arrange(segments: &mut Vec<Segment>) -> Result<(u64, u64), ImageError> {
+    // A heap: the library's sorts take kilobytes for each type.
+    *segments = BinaryHeap::from(core::mem::take(segments)).into_sorted_vec();
     let first = segments
         .first()
         .ok_or(ImageError::BadElf("it has nothing to load"))?;

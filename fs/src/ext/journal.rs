@@ -122,13 +122,14 @@ impl Journal {
             warnings
                 .push("not unmounted; the fast commits in its journal are not applied".to_string());
         }
-        let revoked = core::mem::take(&mut self.revoked);
-        self.copies.retain(|block, copied| {
-            revoked
-                .get(block)
-                .is_none_or(|&by| is_after(copied.sequence, by))
-        });
-        let copies = core::mem::take(&mut self.copies);
+        // Collected anew: code that removes from a tree is large.
+        let mut copies = BTreeMap::new();
+        for (block, copied) in core::mem::take(&mut self.copies) {
+            let revoked = self.revoked.get(&block);
+            if revoked.is_none_or(|&by| is_after(copied.sequence, by)) {
+                copies.insert(block, copied);
+            }
+        }
         Ok((
             Replay {
                 copies,

@@ -22,10 +22,11 @@ pub(super) struct LoggedInode {
 /// What the log has that is newer than its place.
 #[derive(Default)]
 pub(super) struct Replay {
-    /// Pieces of metadata by the number of the piece on the volume.
-    pub(super) chunks: BTreeMap<u64, [u8; 128]>,
-    /// Inodes by the byte of the volume where they are.
-    pub(super) inodes: BTreeMap<u64, LoggedInode>,
+    /// Pieces of metadata by the number of the piece on the volume; `None` for one that is as on the volume again: code that
+    /// removes from a tree is large.
+    pub(super) chunks: BTreeMap<u64, Option<[u8; 128]>>,
+    /// Inodes by the byte of the volume where they are; `None` likewise.
+    pub(super) inodes: BTreeMap<u64, Option<LoggedInode>>,
 }
 
 /// A volume whose metadata is read through a [`Replay`].
@@ -48,6 +49,7 @@ impl Store {
         self.volume.read_at(at, out)?;
         let len = size(out.len());
         for (&number, chunk) in self.replay.chunks.range(numbers(at, len)) {
+            let Some(chunk) = chunk else { continue };
             let start = number.saturating_mul(CHUNK);
             // The part of the piece that lies in `out`.
             let skip = index(at.saturating_sub(start));
@@ -63,12 +65,13 @@ impl Store {
 
     /// Whether the log has a part of these bytes, so that their checksum is not that of what is read.
     pub(super) fn is_newer(&self, at: u64, len: u64) -> bool {
-        self.replay.chunks.range(numbers(at, len)).next().is_some()
+        let mut chunks = self.replay.chunks.range(numbers(at, len));
+        chunks.any(|(_, chunk)| chunk.is_some())
     }
 
     /// The inode at byte `at`, if the log has it.
     pub(super) fn inode(&self, at: u64) -> Option<&LoggedInode> {
-        self.replay.inodes.get(&at)
+        self.replay.inodes.get(&at)?.as_ref()
     }
 }
 

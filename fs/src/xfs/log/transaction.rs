@@ -63,7 +63,7 @@ struct Transaction {
 /// Transactions as they are found, and what came of those that were committed.
 pub(super) struct Transactions<'a> {
     superblock: &'a Superblock,
-    open: BTreeMap<u32, Transaction>,
+    open: BTreeMap<u32, Option<Transaction>>,
     /// Bytes in `open`.
     open_bytes: u64,
     replay: Replay,
@@ -121,19 +121,19 @@ impl<'a> Transactions<'a> {
             return Some(());
         }
         if flags & flags::START != 0 {
-            self.open.insert(id, Transaction::default());
+            self.open.insert(id, Some(Transaction::default()));
             return Some(());
         }
         if flags & flags::COMMIT != 0 {
             // Begun before the log's oldest record: not needed any more.
-            let Some(transaction) = self.open.remove(&id) else {
+            let Some(transaction) = self.open.get_mut(&id).and_then(Option::take) else {
                 return Some(());
             };
             let held: u64 = transaction.items.iter().map(Item::len).sum();
             self.open_bytes = self.open_bytes.saturating_sub(held);
             return self.commit(&transaction);
         }
-        let Some(transaction) = self.open.get_mut(&id) else {
+        let Some(Some(transaction)) = self.open.get_mut(&id) else {
             return Some(());
         };
         if bytes.is_empty() {
@@ -187,13 +187,11 @@ impl<'a> Transactions<'a> {
         let at = format.le64(8).ok()?.checked_mul(512)?;
         let len = u64::from(format.le16(6).ok()?).checked_mul(512)?;
         // Keys are few between the two ends, whatever the ends are.
-        let gone: Vec<u64> = keys(&self.replay.chunks, numbers(at, len));
-        for number in gone {
-            self.replay.chunks.remove(&number);
+        for (_, chunk) in self.replay.chunks.range_mut(numbers(at, len)) {
+            *chunk = None;
         }
-        let gone: Vec<u64> = keys(&self.replay.inodes, at..at.checked_add(len)?);
-        for position in gone {
-            self.replay.inodes.remove(&position);
+        for (_, inode) in self.replay.inodes.range_mut(at..at.checked_add(len)?) {
+            *inode = None;
         }
         Some(())
     }
@@ -227,7 +225,8 @@ impl<'a> Transactions<'a> {
                     return None;
                 }
                 let number = first.checked_add(size(bit))?;
-                self.replay.chunks.insert(number, chunk.try_into().ok()?);
+                let chunk = chunk.try_into().ok()?;
+                self.replay.chunks.insert(number, Some(chunk));
                 bit = bit.checked_add(1)?;
             }
         }
@@ -243,6 +242,7 @@ impl<'a> Transactions<'a> {
         let position = self.superblock.inode_position(number).ok()?;
         let core = item.regions.get(1)?;
         let kept = self.replay.inodes.entry(position).or_default();
+        let kept = kept.get_or_insert_default();
         let mut fork = kept.fork.take();
         if logged & (fields::CONTENTS | fields::EXTENTS | fields::TREE) != 0 {
             let bytes = item.regions.get(2)?;
@@ -269,11 +269,6 @@ impl Item {
     fn len(&self) -> u64 {
         self.regions.iter().map(|region| size(region.len())).sum()
     }
-}
-
-/// The keys of `map` in `range`.
-fn keys<T>(map: &BTreeMap<u64, T>, range: core::ops::Range<u64>) -> Vec<u64> {
-    map.range(range).map(|(&key, _)| key).collect()
 }
 
 /// The root of an extent tree, logged as a whole node, in the form that it has in an inode. Big-endian.
