@@ -14,7 +14,7 @@ const SECTOR: u64 = 512;
 ///
 /// # Errors
 /// 31 where bytes have no sectors of their own.
-pub fn text(device: DeviceName, stretches: &[Stretch]) -> Result<String, Failure> {
+pub fn text(device: &DeviceName, stretches: &[Stretch]) -> Result<String, Failure> {
     let mut text = format!("{device}");
     let mut separator = "";
     for stretch in stretches {
@@ -51,7 +51,7 @@ mod tests {
             partition: Some(1),
         };
         let stretch = |start, len| Stretch { start, len };
-        let list = |stretches: &[Stretch]| text(device, stretches);
+        let list = |stretches: &[Stretch]| text(&device, stretches);
         assert_eq!(list(&[]).as_deref(), Ok("(hd0,1)"));
         let two = [stretch(Some(4096), 2048), stretch(Some(512), 700)];
         assert_eq!(list(&two).as_deref(), Ok("(hd0,1)8+4,1+1,2[0-188]"));

@@ -13,7 +13,7 @@ use arch::abi::Width;
 use arch::abi::start_info::StartInfo;
 use arch::addr::PAGE_BYTES;
 use arch::{FrameSource, Frames, Hypervisor, Instant, Pfn, Virt};
-use fs::{DeviceName, File, FileSystem};
+use fs::{DeviceName, File, FileSystem, Partition};
 use menu::{
     Code, Failure, ItemKind, KernelOptions, ListItem, Machine, Reply, Search, Unzip, Verify,
 };
@@ -151,7 +151,7 @@ impl<'a> Loader<'a> {
     }
 
     fn open(&self, file: &[u8]) -> Result<Box<dyn File>, Failure> {
-        self.volumes.open(file, self.root)
+        self.volumes.open(file, self.root.as_ref())
     }
 
     fn forget_modules(&mut self) {
@@ -160,18 +160,19 @@ impl<'a> Loader<'a> {
     }
 
     fn device(&self, device: &[u8]) -> Result<DeviceName, Failure> {
-        for (prefix, by_label) in [(&b"LABEL="[..], true), (&b"UUID="[..], false)] {
-            if let Some(value) = device.strip_prefix(prefix) {
-                let search = if by_label {
-                    Search::Label(value)
-                } else {
-                    Search::Uuid(value)
-                };
-                let found = self.search(search)?;
-                return found
-                    .first()
-                    .copied()
-                    .ok_or_else(|| Failure::new(Code::NO_PARTITION));
+        if let Some(at) = device.iter().position(|&byte| byte == b'=') {
+            let (key, value) = (&device[..at], &device[at + 1..]);
+            let found = match key {
+                b"LABEL" => self.search(Search::Label(value))?,
+                b"UUID" => self.search(Search::Uuid(value))?,
+                b"PARTLABEL" => self.partition(&|one| one.label == value)?,
+                b"PARTUUID" => {
+                    self.partition(&|one| one.uuid.as_bytes().eq_ignore_ascii_case(value))?
+                }
+                _ => Vec::new(),
+            };
+            if let Some(first) = found.first() {
+                return Ok(first.clone());
             }
         }
         DeviceName::parse(device).map_err(bad_name)
@@ -189,12 +190,23 @@ impl<'a> Loader<'a> {
             .volumes
             .names()
             .into_iter()
-            .filter(|&name| {
-                self.volumes
-                    .file_system(name)
-                    .is_ok_and(|mounted| holds(mounted.as_ref()))
+            .filter(|name| {
+                // A half of a mirror may be an old one; the mirror is looked at.
+                !self.volumes.is_part(name)
+                    && self
+                        .volumes
+                        .file_system(name)
+                        .is_ok_and(|mounted| holds(mounted.as_ref()))
             })
             .collect();
+        self.not_empty(found)
+    }
+
+    fn partition(&self, wanted: &dyn Fn(&Partition) -> bool) -> Result<Vec<DeviceName>, Failure> {
+        self.not_empty(self.volumes.partitions(wanted))
+    }
+
+    fn not_empty(&self, found: Vec<DeviceName>) -> Result<Vec<DeviceName>, Failure> {
         if found.is_empty() {
             let names: Vec<String> = self
                 .volumes
@@ -202,8 +214,12 @@ impl<'a> Loader<'a> {
                 .iter()
                 .map(ToString::to_string)
                 .collect();
-            return Err(Failure::new(Code::FILE_NOT_FOUND)
-                .because(format!("it is on none of {}", names.join(" "))));
+            let failure = Failure::new(Code::FILE_NOT_FOUND)
+                .because(format!("it is on none of {}", names.join(" ")));
+            let unreadable = self.volumes.unreadable();
+            return Err(unreadable
+                .iter()
+                .fold(failure, |failure, why| failure.because(why)));
         }
         Ok(found)
     }
@@ -310,13 +326,13 @@ impl Machine for Loader<'_> {
     fn reset(&mut self) {
         self.kernel = None;
         self.forget_modules();
-        self.root = self.first_root;
+        self.root = self.first_root.clone();
     }
 
     fn set_root(&mut self, device: &[u8], verify: Verify) -> Reply {
         let device = self.device(device)?;
         let note = match verify {
-            Verify::Mount => self.volumes.describe(device)?,
+            Verify::Mount => self.volumes.describe(&device)?,
             Verify::SetOnly => String::new(),
         };
         self.root = Some(device);
@@ -432,15 +448,15 @@ impl Machine for Loader<'_> {
     }
 
     fn enter_menu(&mut self, name: &[u8]) {
-        self.menu = MenuPlace::of(name, self.root);
+        self.menu = MenuPlace::of(name, self.root.as_ref());
         // Entries start on the disk their menu is on.
         if let Some(place) = &self.menu {
-            self.first_root = Some(place.device);
+            self.first_root = Some(place.device.clone());
         }
     }
 
     fn blocklist(&mut self, file: &[u8]) -> Reply {
-        self.volumes.block_list(file, self.root)
+        self.volumes.block_list(file, self.root.as_ref())
     }
 
     fn save_default(&mut self, record: &[u8]) -> Reply {
@@ -458,6 +474,7 @@ impl Machine for Loader<'_> {
 
     fn root(&mut self) -> Vec<u8> {
         self.root
+            .as_ref()
             .map(|root| root.to_string().into_bytes())
             .unwrap_or_default()
     }
@@ -483,7 +500,7 @@ impl Machine for Loader<'_> {
     }
 
     fn list(&mut self, folder: &[u8]) -> Result<Vec<ListItem>, Failure> {
-        let entries = self.volumes.list(folder, self.root)?;
+        let entries = self.volumes.list(folder, self.root.as_ref())?;
         Ok(entries
             .into_iter()
             .map(|entry| ListItem {
@@ -507,22 +524,20 @@ impl Machine for Loader<'_> {
 
     fn geometry(&mut self, device: &[u8]) -> Reply {
         let device = self.device(device)?;
-        let volume = self.volumes.volume(device)?;
+        let volume = self.volumes.volume(&device)?;
         let mut text = format!(
             "drive {device}: {} sectors of 512 bytes",
             volume.len_bytes() / 512
         );
-        if let DeviceName::Disk {
-            disk,
-            partition: None,
-        } = device
-        {
+        if device.partition().is_none() {
             for name in self.volumes.names() {
-                if matches!(name, DeviceName::Disk { disk: own, partition: Some(_) } if own == disk)
-                {
-                    let about = self.volumes.describe(name).unwrap_or_else(|failure| {
-                        failure.detail.first().cloned().unwrap_or_default()
-                    });
+                if name != device && name.with_partition(None) == device {
+                    let about = match self.volumes.part_of(&name) {
+                        Ok(Some(part)) => format!(": {part}"),
+                        _ => self.volumes.describe(&name).unwrap_or_else(|failure| {
+                            failure.detail.first().cloned().unwrap_or_default()
+                        }),
+                    };
                     text.push_str(&format!("\n  {name}{about}"));
                 }
             }

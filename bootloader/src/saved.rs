@@ -31,7 +31,7 @@ impl MenuPlace {
     /// The place of the menu that is called `name` when `root` is the root device; `None` for one that is in no folder,
     /// such as a block list.
     #[must_use]
-    pub fn of(name: &[u8], root: Option<DeviceName>) -> Option<Self> {
+    pub fn of(name: &[u8], root: Option<&DeviceName>) -> Option<Self> {
         let name = FileName::parse(name).ok()?;
         let Place::Path(mut path) = name.place else {
             return None;
@@ -39,7 +39,7 @@ impl MenuPlace {
         let slash = path.iter().rposition(|&byte| byte == b'/')?;
         path.truncate(slash + 1);
         Some(Self {
-            device: name.device.or(root)?,
+            device: name.device.or_else(|| root.cloned())?,
             folder: path,
         })
     }
@@ -63,7 +63,7 @@ fn head(file: &dyn File) -> Result<Vec<u8>, Failure> {
 #[must_use]
 pub fn read(volumes: &Volumes, place: &MenuPlace) -> Vec<u8> {
     let opened = volumes
-        .file_system(place.device)
+        .file_system(&place.device)
         .and_then(|files| volumes::opened(files.as_ref(), &place.default_file()));
     opened
         .and_then(|file| head(file.as_ref()))
@@ -77,7 +77,12 @@ pub fn read(volumes: &Volumes, place: &MenuPlace) -> Vec<u8> {
 /// whatever the disk says.
 pub fn write(volumes: &Volumes, place: &MenuPlace, record: &[u8]) -> Reply {
     let path = place.default_file();
-    let files = volumes.file_system(place.device)?;
+    let files = volumes.file_system(&place.device)?;
+    if let Some(part) = volumes.part_of(&place.device)? {
+        return Err(
+            Failure::new(Code::WRITE).because(format!("{part}, whose other parts would differ"))
+        );
+    }
     let spelled = format!("{}{}", place.device, path.escape_ascii());
     let file = volumes::opened(files.as_ref(), &path).map_err(|failure| {
         failure.during(&spelled).because(
@@ -154,8 +159,9 @@ mod tests {
     #[test]
     fn the_file_is_beside_the_menu() {
         let hd = |disk, partition| DeviceName::Disk { disk, partition };
-        let place = |name: &[u8], root| {
-            MenuPlace::of(name, root).map(|place| (place.device, place.default_file()))
+        let place = |name: &[u8], root: Option<DeviceName>| {
+            MenuPlace::of(name, root.as_ref())
+                .map(|place| (place.device.clone(), place.default_file()))
         };
         assert_eq!(
             place(b"(hd0,0)/boot/grub/menu.lst", None),

@@ -56,6 +56,18 @@ fn cut_short(at: usize) -> FsError {
     FsError::corrupt("structure cut short at byte", size(at))
 }
 
+/// The little-endian number of `width` bytes, at most 8, at `at`; bytes beyond the slice's end are 0. For structures that a
+/// checksum vouches for, where it takes less code than [`Fields`].
+#[inline(never)]
+pub(crate) fn number(raw: &[u8], at: usize, width: usize) -> u64 {
+    let field = raw.get(at..).unwrap_or_default();
+    let field = field.get(..width).unwrap_or(field);
+    field
+        .iter()
+        .rev()
+        .fold(0, |sum, &byte| (sum << 8) | u64::from(byte))
+}
+
 /// A size in memory as a size on disk. Exact: `usize` is never wider than 64 bits here.
 pub(crate) fn size(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! The three checksums that partitions and ext file systems use.
+//! The checksums that partitions, ext file systems and LVM use.
 
 use crc::{CRC_16_MODBUS, CRC_32_ISCSI, CRC_32_ISO_HDLC, Crc, Table};
 
@@ -18,6 +18,13 @@ pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
 #[must_use]
 pub fn crc32(data: &[u8]) -> u32 {
     ETHERNET.checksum(data)
+}
+
+/// LVM's checksum: the polynomial of [`crc32`] with a beginning of its own and no final inversion.
+pub(crate) fn lvm_crc(data: &[u8]) -> u32 {
+    let mut digest = ETHERNET.digest_with_initial(0xf597_a6cfu32.reverse_bits());
+    digest.update(data);
+    !digest.finalize()
 }
 
 /// The CRC16 of ext4's older group descriptors (`uninit_bg`), over the parts in order, starting at `!0`.

@@ -55,6 +55,8 @@ pub enum FsError {
     Unsupported(Cow<'static, str>),
     /// What is here is known by name only; the text is the name.
     Foreign(&'static str),
+    /// What is here is part of something larger; the text says of what, and how that is named.
+    Member(&'static str),
     /// No known file system starts here.
     Unrecognised,
     /// A file's bytes cannot be replaced where they are; the text says why.
@@ -72,7 +74,7 @@ impl FsError {
             Self::BadTable { .. } => 5,
             Self::NotFound { .. } => 15,
             Self::Corrupt { .. } => 16,
-            Self::Unsupported(_) | Self::Foreign(_) | Self::Unrecognised => 17,
+            Self::Unsupported(_) | Self::Foreign(_) | Self::Member(_) | Self::Unrecognised => 17,
             Self::BeyondEnd { .. } | Self::Device(BlockError::OutOfRange { .. }) => 24,
             Self::Device(_) => 25,
             Self::TooManyLinks => 26,
@@ -114,6 +116,7 @@ impl fmt::Display for FsError {
             Self::BadTable { what, at } => write!(f, "bad partition table: {what} ({at:#x})"),
             Self::Unsupported(what) => write!(f, "not supported: {what}"),
             Self::Foreign(what) => write!(f, "this is {what}, which pv-grub does not read"),
+            Self::Member(what) => write!(f, "this is {what}"),
             Self::Unrecognised => f.write_str("no known file system here"),
             Self::NotInPlace(why) => write!(f, "cannot be written in place: {why}"),
             Self::Device(error) => write!(f, "{error}"),

@@ -58,7 +58,9 @@ const LVM_LABELS: u64 = 4;
 pub(crate) fn identify(volume: &Volume) -> Result<Option<FsError>, FsError> {
     for sector in 0..LVM_LABELS {
         if has(volume, sector.saturating_mul(512), b"LABELONE")? {
-            return Ok(Some(FsError::Foreign("an LVM physical volume")));
+            return Ok(Some(FsError::Member(
+                "an LVM physical volume; the logical volumes on it are named (lvm/GROUP-VOLUME)",
+            )));
         }
     }
     for &(at, magic, name) in MAGICS {

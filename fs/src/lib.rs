@@ -5,6 +5,9 @@
 //! is on it, a [`Volume`] is a window on it (a partition or the whole disk), and [`mount`] finds out which file
 //! system the window holds. [`DeviceName`] and [`FileName`] read GRUB's spelling of all this, `(hd0,0)/boot/x`.
 //!
+//! Where disks are parts of something larger, [`assemble`] makes [`BlockDevice`]s of LVM's volumes and md's arrays, which
+//! go through the same steps.
+//!
 //! The readers of XFS, btrfs and squashfs are behind the feature `more-readers`, which the smallest images do without.
 //!
 //! Nothing read from a disk may panic, loop or allocate without bound: all arithmetic on foreign integers is
@@ -19,11 +22,13 @@
 
 extern crate alloc;
 
+pub mod assembly;
 #[cfg(feature = "more-readers")]
 mod btrfs;
 mod bytes;
 pub mod cache;
 pub mod checksum;
+mod composite;
 pub mod device;
 pub mod error;
 mod ext;
@@ -31,6 +36,8 @@ mod extents;
 mod fat;
 mod foreign;
 mod iso;
+mod lvm;
+mod md;
 pub mod name;
 pub mod partition;
 mod path;
@@ -42,6 +49,7 @@ pub mod volume;
 #[cfg(feature = "more-readers")]
 mod xfs;
 
+pub use assembly::{Assembly, Candidate, Logical, assemble};
 pub use cache::ReadAhead;
 pub use device::{BlockDevice, BlockError, Geometry};
 pub use error::FsError;

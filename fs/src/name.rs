@@ -1,5 +1,5 @@
 //! GRUB's names: `(hd0,0)`, `(nd)`, `(hd0,0)/boot/x`, `(hd0)1+10`. See the GRUB 0.97 manual, "Device syntax" and
-//! "Block list syntax".
+//! "Block list syntax"; and GRUB 2's for logical volumes and arrays, `(lvm/group-volume)`, `(md/0)`.
 //!
 //! All on bytes: a menu may hold any. [`DeviceName`] is what stands in the brackets, [`FileName`] the whole.
 
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// A device as a menu names it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum DeviceName {
     /// `(hdN)` or `(hdN,M)`.
     Disk {
@@ -30,6 +30,20 @@ pub enum DeviceName {
     Floppy {
         /// N: the drive, from 0.
         drive: u32,
+    },
+    /// `(lvm/GROUP-VOLUME)` or `(lvm/GROUP-VOLUME,M)`.
+    Lvm {
+        /// The two names joined by `-`; each `-` in them is doubled. Not empty, without `,` and `)`.
+        name: Vec<u8>,
+        /// M: the partition on the volume, as on a disk.
+        partition: Option<u32>,
+    },
+    /// `(md/NAME)` or `(md/NAME,M)`; `(md0)` is `(md/0)`.
+    Md {
+        /// The array's name without its host, or its number. Not empty, without `,` and `)`.
+        name: Vec<u8>,
+        /// M: the partition on the array, as on a disk.
+        partition: Option<u32>,
     },
 }
 
@@ -104,6 +118,27 @@ impl fmt::Display for NameError {
 
 impl core::error::Error for NameError {}
 
+impl Clone for DeviceName {
+    // By hand, to have it once: derived, it is put wherever a name is copied.
+    #[inline(never)]
+    fn clone(&self) -> Self {
+        match self {
+            Self::Lvm { name, partition } => Self::Lvm {
+                name: name.clone(),
+                partition: *partition,
+            },
+            Self::Md { name, partition } => Self::Md {
+                name: name.clone(),
+                partition: *partition,
+            },
+            &Self::Disk { disk, partition } => Self::Disk { disk, partition },
+            &Self::Net { interface } => Self::Net { interface },
+            &Self::Cd { drive } => Self::Cd { drive },
+            &Self::Floppy { drive } => Self::Floppy { drive },
+        }
+    }
+}
+
 impl DeviceName {
     /// Reads a name with its brackets, and nothing after them: `(hd0,0)`.
     /// # Errors
@@ -130,8 +165,50 @@ impl DeviceName {
         Ok((Some(Self::inner(inner)?), rest.get(1..).unwrap_or_default()))
     }
 
+    /// M of `(hdN,M)`, `(lvm/…,M)` and `(md/…,M)`.
+    #[must_use]
+    pub const fn partition(&self) -> Option<u32> {
+        match self {
+            Self::Disk { partition, .. }
+            | Self::Lvm { partition, .. }
+            | Self::Md { partition, .. } => *partition,
+            Self::Net { .. } | Self::Cd { .. } | Self::Floppy { .. } => None,
+        }
+    }
+
+    /// The same disk, volume or array with another partition, or none; other devices as they are.
+    #[must_use]
+    pub fn with_partition(&self, number: Option<u32>) -> Self {
+        let mut name = self.clone();
+        match &mut name {
+            Self::Disk { partition, .. }
+            | Self::Lvm { partition, .. }
+            | Self::Md { partition, .. } => *partition = number,
+            Self::Net { .. } | Self::Cd { .. } | Self::Floppy { .. } => {}
+        }
+        name
+    }
+
+    /// A volume or array with `suffix` behind its name, for a second one of the same name.
+    pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
+        let mut changed = self.clone();
+        if let Self::Lvm { name, .. } | Self::Md { name, .. } = &mut changed {
+            name.extend_from_slice(suffix.as_bytes());
+        }
+        changed
+    }
+
     /// Reads what stands in the brackets.
     fn inner(text: &[u8]) -> Result<Self, NameError> {
+        if let Some(rest) = text.strip_prefix(b"lvm/") {
+            let (name, partition) = named(rest)?;
+            return Ok(Self::Lvm { name, partition });
+        }
+        let array = text.strip_prefix(b"md").unwrap_or_default();
+        if let [b'/', rest @ ..] | rest @ [b'0'..=b'9', ..] = array {
+            let (name, partition) = named(rest)?;
+            return Ok(Self::Md { name, partition });
+        }
         let mut fields = text.split(|&byte| byte == b',');
         let drive = fields.next().unwrap_or_default();
         let (letters, number) = drive.split_at_checked(2).ok_or(NameError::Device)?;
@@ -181,7 +258,7 @@ impl DeviceName {
 
 impl fmt::Display for DeviceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
             Self::Disk {
                 disk,
                 partition: Some(partition),
@@ -197,7 +274,34 @@ impl fmt::Display for DeviceName {
             Self::Cd { drive: Some(drive) } => write!(f, "(cd{drive})"),
             Self::Cd { drive: None } => f.write_str("(cd)"),
             Self::Floppy { drive } => write!(f, "(fd{drive})"),
+            Self::Lvm { name, partition } => write_named(f, "lvm", name, *partition),
+            Self::Md { name, partition } => write_named(f, "md", name, *partition),
         }
+    }
+}
+
+/// Bytes that are not printable ASCII come out as escapes.
+fn write_named(
+    f: &mut fmt::Formatter<'_>,
+    kind: &str,
+    name: &[u8],
+    partition: Option<u32>,
+) -> fmt::Result {
+    write!(f, "({kind}/{}", name.escape_ascii())?;
+    match partition {
+        Some(number) => write!(f, ",{number})"),
+        None => f.write_str(")"),
+    }
+}
+
+/// `NAME` or `NAME,M`.
+fn named(text: &[u8]) -> Result<(Vec<u8>, Option<u32>), NameError> {
+    let mut fields = text.split(|&byte| byte == b',');
+    match (fields.next(), fields.next(), fields.next()) {
+        (Some(name), partition, None) if !name.is_empty() => {
+            Ok((name.to_vec(), partition.map(number_in).transpose()?))
+        }
+        _ => Err(NameError::Device),
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Partition {
     pub len: u64,
     /// What the table says it is for.
     pub kind: PartitionType,
+    /// Linux's `PARTUUID`: a GUID of GPT; `SIGNATURE-NN` of MBR.
+    pub uuid: String,
+    /// Linux's `PARTLABEL`: the name that a GPT has for it, in UTF-8; empty if there is none.
+    pub label: Vec<u8>,
 }
 
 /// What a partition is for.
@@ -117,5 +121,5 @@ pub fn partitions(disk: &ReadAhead) -> Result<Table, FsError> {
     if entries.iter().any(|entry| entry.kind == mbr::PROTECTIVE) {
         return gpt::read(disk);
     }
-    mbr::read(disk, &entries)
+    mbr::read(disk, &first, &entries)
 }

@@ -10,7 +10,7 @@ use crate::path::{Mounted, Tree};
 use crate::volume::Volume;
 #[cfg(feature = "more-readers")]
 use crate::{btrfs, squashfs, xfs};
-use crate::{ext, fat, foreign, iso};
+use crate::{ext, fat, foreign, iso, md};
 
 /// How many symbolic links one path may go through, as in Linux.
 pub const LINKS_MAX: u32 = 40;
@@ -211,9 +211,10 @@ pub trait File {
 
 /// Finds out which file system `volume` holds and opens it.
 /// # Errors
-/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Foreign`] for what is known by
+/// [`FsError::Unrecognised`] if nothing known is there, [`FsError::Foreign`] and [`FsError::Member`] for what is known by
 /// name only, [`FsError::Corrupt`] or [`FsError::Device`] for a known one that cannot be opened.
 pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
+    md::begins_here(volume)?;
     if ext::probe(volume)? {
         return mounted(ext::Ext::open(volume.clone()));
     }
@@ -239,6 +240,7 @@ pub fn mount(volume: &Volume) -> Result<Box<dyn FileSystem>, FsError> {
     if fat::probe(volume)? {
         return mounted(fat::Fat::open(volume.clone()));
     }
+    md::is_part(volume)?;
     Err(FsError::Unrecognised)
 }
 

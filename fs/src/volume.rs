@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 
 use crate::bytes::size;
-use crate::cache::ReadAhead;
+use crate::cache::{CHUNK_BYTES, ReadAhead};
 use crate::device::BlockError;
 use crate::partition::Partition;
 
@@ -43,6 +43,13 @@ impl Volume {
         Self { disk, start, len }
     }
 
+    /// The `len` bytes at `offset` of this window; `None` where they leave it.
+    pub(crate) fn part(&self, offset: u64, len: u64) -> Option<Self> {
+        let end = offset.checked_add(len)?;
+        let start = self.start.checked_add(offset)?;
+        (end <= self.len).then(|| Self::window(self.disk.clone(), start, len))
+    }
+
     /// Size in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {
@@ -77,6 +84,20 @@ impl Volume {
         }
         let at = self.start.checked_add(offset).ok_or(outside)?;
         self.disk.read_at(at, out)
+    }
+
+    /// As [`Volume::read_at`], but large and aligned reads are the device's own: what lies on the window has a cache already.
+    pub(crate) fn read_through(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
+        let len = size(out.len());
+        let sector = u64::from(self.disk.geometry().sector_bytes);
+        let at = self.start.saturating_add(offset);
+        let end = offset.checked_add(len).filter(|&end| end <= self.len);
+        let inside = at.saturating_add(len) <= self.disk.geometry().len_bytes;
+        let aligned = at.is_multiple_of(sector) && len.is_multiple_of(sector);
+        if len >= CHUNK_BYTES && aligned && inside && end.is_some() {
+            return self.disk.device().read(at, out);
+        }
+        self.read_at(offset, out)
     }
 
     /// Puts `bytes` at `offset` of the window; see [`ReadAhead::overwrite`].

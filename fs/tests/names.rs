@@ -6,6 +6,14 @@ use proptest::prelude::*;
 #[test]
 fn devices() {
     let disk = |disk, partition| Ok(DeviceName::Disk { disk, partition });
+    let lvm = |name: &str, partition| {
+        let name = name.into();
+        Ok(DeviceName::Lvm { name, partition })
+    };
+    let md = |name: &str, partition| {
+        let name = name.into();
+        Ok(DeviceName::Md { name, partition })
+    };
     let cases: &[(&str, Result<DeviceName, NameError>)] = &[
         ("(hd0)", disk(0, None)),
         ("(hd0,0)", disk(0, Some(0))),
@@ -16,6 +24,19 @@ fn devices() {
         ("(cd)", Ok(DeviceName::Cd { drive: None })),
         ("(cd2)", Ok(DeviceName::Cd { drive: Some(2) })),
         ("(fd0)", Ok(DeviceName::Floppy { drive: 0 })),
+        ("(lvm/vg-root)", lvm("vg-root", None)),
+        ("(lvm/my--vg-ro--ot,3)", lvm("my--vg-ro--ot", Some(3))),
+        ("(md/0)", md("0", None)),
+        ("(md/root,1)", md("root", Some(1))),
+        ("(md0)", md("0", None)),
+        ("(md127,4)", md("127", Some(4))),
+        ("(lvm/)", Err(NameError::Device)),
+        ("(lvm)", Err(NameError::Device)),
+        ("(lvm/a,1,2)", Err(NameError::Device)),
+        ("(lvm/a,x)", Err(NameError::Number)),
+        ("(md/)", Err(NameError::Device)),
+        ("(md)", Err(NameError::Device)),
+        ("(mdx)", Err(NameError::Device)),
         ("(hd0,a)", Err(NameError::BsdLetter(b'a'))),
         ("(hd12,0,h)", Err(NameError::BsdLetter(b'h'))),
         ("(hd0,0,i)", Err(NameError::Device)),
@@ -48,10 +69,12 @@ type Case = (
 
 #[test]
 fn files() {
-    let root = Some(DeviceName::Disk {
-        disk: 0,
-        partition: Some(0),
-    });
+    let root = || {
+        Some(DeviceName::Disk {
+            disk: 0,
+            partition: Some(0),
+        })
+    };
     let path = |text: &[u8]| Place::Path(text.to_vec());
     let blocks = |ranges: &[(u64, u64)]| {
         Place::Blocks(
@@ -62,12 +85,12 @@ fn files() {
         )
     };
     let cases: &[Case] = &[
-        (b"(hd0,0)/boot/x", Ok((root, path(b"/boot/x")))),
+        (b"(hd0,0)/boot/x", Ok((root(), path(b"/boot/x")))),
         (b"/boot/x", Ok((None, path(b"/boot/x")))),
         (b"/(hd0)", Ok((None, path(b"/(hd0)")))),
         (b"/b\xc3\xff", Ok((None, path(b"/b\xc3\xff")))),
-        (b"(hd0,0)1+10", Ok((root, blocks(&[(1, 10)])))),
-        (b"(hd0,0)+1", Ok((root, blocks(&[(0, 1)])))),
+        (b"(hd0,0)1+10", Ok((root(), blocks(&[(1, 10)])))),
+        (b"(hd0,0)+1", Ok((root(), blocks(&[(0, 1)])))),
         (
             b"0+1,0x10+5,+2",
             Ok((None, blocks(&[(0, 1), (16, 5), (0, 2)]))),
@@ -96,6 +119,14 @@ fn device() -> impl Strategy<Value = DeviceName> {
         any::<Option<u32>>().prop_map(|interface| DeviceName::Net { interface }),
         any::<Option<u32>>().prop_map(|drive| DeviceName::Cd { drive }),
         any::<u32>().prop_map(|drive| DeviceName::Floppy { drive }),
+        ("[a-zA-Z0-9+_.-]{1,20}", any::<Option<u32>>()).prop_map(|(name, partition)| {
+            let name = name.into_bytes();
+            DeviceName::Lvm { name, partition }
+        }),
+        ("[a-zA-Z0-9:_.-]{1,20}", any::<Option<u32>>()).prop_map(|(name, partition)| {
+            let name = name.into_bytes();
+            DeviceName::Md { name, partition }
+        }),
     ]
 }
 
@@ -116,7 +147,7 @@ proptest! {
         let name = FileName { device, place };
         prop_assert_eq!(FileName::parse(name.to_string().as_bytes()), Ok(name.clone()));
         if let Some(device) = name.device {
-            prop_assert_eq!(DeviceName::parse(device.to_string().as_bytes()), Ok(device));
+            prop_assert_eq!(DeviceName::parse(device.to_string().as_bytes()), Ok(device.clone()));
         }
     }
 
@@ -127,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn nearly_names(text in "\\(?(hd|nd|cd|fd)?[0-9a-hx,+]{0,30}\\)?[/0-9+,]{0,10}") {
+    fn nearly_names(text in "\\(?(hd|nd|cd|fd|lvm/|md/?)?[0-9a-hx,+]{0,30}\\)?[/0-9+,]{0,10}") {
         if let Ok(name) = FileName::parse(text.as_bytes()) {
             prop_assert_eq!(FileName::parse(name.to_string().as_bytes()).unwrap(), name);
         }

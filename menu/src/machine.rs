@@ -77,7 +77,7 @@ pub trait Machine {
     /// Starts afresh: forgets kernel, initrds and modules, and sets the root device to its initial value.
     fn reset(&mut self);
 
-    /// `root DEVICE` and `rootnoverify DEVICE`. The device may also be `LABEL=…` or `UUID=…`.
+    /// `root DEVICE` and `rootnoverify DEVICE`. The device may also be `LABEL=…`, `UUID=…`, `PARTLABEL=…` or `PARTUUID=…`.
     ///
     /// The note is what `root` shows, such as ` Filesystem type is ext2fs, partition type 0x83`.
     /// # Errors

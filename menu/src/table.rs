@@ -208,7 +208,7 @@ commands! {
     "reboot" Entry Works commands::boot::reboot, "",
         "Restarts the domain.";
     "root" Entry Extended commands::boot::root, "DEVICE",
-        "Sets the root device, which files without a device are on, and mounts it. New here: LABEL=... and UUID=... name the device by its file system.";
+        "Sets the root device, which files without a device are on, and mounts it. New here: LABEL=... and UUID=... name the device by its file system, PARTLABEL=... and PARTUUID=... by its partition.";
     "rootnoverify" Entry Works commands::boot::rootnoverify, "DEVICE",
         "Sets the root device without mounting it.";
     "savedefault" Entry Works commands::settings::savedefault, "[--wait=SECONDS] [NUMBER | fallback | N:M]",

@@ -293,7 +293,7 @@ fn devices_without_folders_say_so() {
     assert!(error.contains("no sectors"), "{error}");
     let text = guest
         .volumes
-        .describe(DeviceName::Net { interface: None })
+        .describe(&DeviceName::Net { interface: None })
         .unwrap();
     assert_eq!(text, " Filesystem type is tftp, server 10.0.0.1");
     guest.assert_clean_end();

@@ -1,6 +1,7 @@
 //! GUID partition tables: UEFI specification 2.10, section 5.3. Both headers' checksums are verified; the backup at
 //! the disk's end is used where the primary is bad.
 
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Guid, Partition, PartitionType, Table, TableKind};
@@ -106,6 +107,18 @@ fn one(disk: &ReadAhead, sector: u64, at: u64) -> Result<Table, FsError> {
     list(&entries, index(entry_len), sector, disk_len)
 }
 
+/// A name of up to 36 units of UTF-16.
+fn label(raw: &[u8]) -> Vec<u8> {
+    let units = raw
+        .chunks_exact(2)
+        .map(|unit| unit.le16(0).unwrap_or(0))
+        .take_while(|&unit| unit != 0);
+    char::decode_utf16(units)
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect::<String>()
+        .into_bytes()
+}
+
 fn list(entries: &[u8], entry_len: usize, sector: u64, disk_len: u64) -> Result<Table, FsError> {
     let mut table = Table {
         kind: TableKind::Gpt,
@@ -138,6 +151,8 @@ fn list(entries: &[u8], entry_len: usize, sector: u64, disk_len: u64) -> Result<
             start,
             len,
             kind: PartitionType::Gpt(Guid(kind)),
+            uuid: Guid(entry.array(16)?).to_string(),
+            label: label(entry.slice(56, 72)?),
         });
     }
     Ok(table)

@@ -81,24 +81,30 @@ pub(super) fn plausible(
     Ok((believed && !used.is_empty()).then_some(used))
 }
 
-/// Lists primary and logical partitions.
-pub(super) fn read(disk: &ReadAhead, primary: &[Entry]) -> Result<Table, FsError> {
+/// Lists primary and logical partitions. `first` is the disk's first sector.
+pub(super) fn read(disk: &ReadAhead, first: &[u8], primary: &[Entry]) -> Result<Table, FsError> {
+    let signature = first.le32(440)?;
     let mut table = Table {
         kind: TableKind::Mbr,
         partitions: Vec::new(),
         warnings: Vec::new(),
     };
     for entry in primary.iter().filter(|entry| !entry.is_extended()) {
-        push(&mut table, disk, entry.index, entry.start, entry);
+        push(&mut table, disk, entry.index, entry.start, entry, signature);
     }
     for entry in primary.iter().filter(|entry| entry.is_extended()) {
-        logical(&mut table, disk, entry)?;
+        logical(&mut table, disk, entry, signature)?;
     }
     Ok(table)
 }
 
 /// Follows one chain. A break in it ends the list with a warning: what came before is still good.
-fn logical(table: &mut Table, disk: &ReadAhead, extended: &Entry) -> Result<(), FsError> {
+fn logical(
+    table: &mut Table,
+    disk: &ReadAhead,
+    extended: &Entry,
+    signature: u32,
+) -> Result<(), FsError> {
     let sector = u64::from(disk.geometry().sector_bytes);
     let mut seen: Vec<u64> = Vec::new();
     let mut here = extended.start;
@@ -140,7 +146,14 @@ fn logical(table: &mut Table, disk: &ReadAhead, extended: &Entry) -> Result<(), 
             if number > LOGICAL_MAX {
                 return Ok(());
             }
-            push(table, disk, number, here.saturating_add(entry.start), entry);
+            push(
+                table,
+                disk,
+                number,
+                here.saturating_add(entry.start),
+                entry,
+                signature,
+            );
         }
         match all
             .iter()
@@ -155,7 +168,14 @@ fn logical(table: &mut Table, disk: &ReadAhead, extended: &Entry) -> Result<(), 
     }
 }
 
-fn push(table: &mut Table, disk: &ReadAhead, number: u32, start: u64, entry: &Entry) {
+fn push(
+    table: &mut Table,
+    disk: &ReadAhead,
+    number: u32,
+    start: u64,
+    entry: &Entry,
+    signature: u32,
+) {
     let sector = u64::from(disk.geometry().sector_bytes);
     let start = start.saturating_mul(sector);
     let claimed = entry.count.saturating_mul(sector);
@@ -170,5 +190,7 @@ fn push(table: &mut Table, disk: &ReadAhead, number: u32, start: u64, entry: &En
         start,
         len,
         kind: PartitionType::Mbr(entry.kind),
+        uuid: alloc::format!("{signature:08x}-{:02x}", number.saturating_add(1)),
+        label: Vec::new(),
     });
 }

@@ -6,6 +6,7 @@
 pub(crate) mod btrfs;
 pub(crate) mod kernel;
 pub(crate) mod squashfs;
+pub(crate) mod volumes;
 pub(crate) mod xfs;
 
 use std::cell::{Cell, RefCell};

@@ -138,7 +138,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "root",
         "root LABEL=root",
-        "`LABEL=` and `UUID=` are new. Each entry starts with the disk its menu is on as root; PV-GRUB's with `(nd)`.",
+        "`LABEL=`, `UUID=`, `PARTLABEL=` and `PARTUUID=` are new. Each entry starts with the disk its menu is on as root; PV-GRUB's with `(nd)`.",
     ),
     row("rootnoverify", "rootnoverify (hd0,0)", NONE),
     row(

@@ -15,6 +15,7 @@ mod refusals;
 mod sizes;
 pub(crate) mod tree;
 mod trouble;
+mod volumes;
 pub(crate) mod wide32;
 mod witness;
 
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         places::OTHERS,
         files::EXT,
         files::OTHERS,
+        volumes::ALL,
         packing::TABLE,
         refusals::TABLE,
         chain::TABLE,

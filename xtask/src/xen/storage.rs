@@ -56,10 +56,6 @@ pub(super) fn share(bed: &Bed, folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When one of them fails that the line does not excuse.
-#[expect(
-    dead_code,
-    reason = "the scenarios that use it come with the loader's readers of volumes"
-)]
 pub(crate) fn run(stage: &Stage, commands: &str) -> Result<String> {
     stage.dom0.run(&format!("set -e; {SETUP}{commands}"))
 }

@@ -173,7 +173,7 @@ fn usual_place(guest: &Guest, tried: &[config::Tried]) -> Vec<u8> {
         let device = DeviceName::split(tried.place.as_bytes()).ok();
         device
             .and_then(|(device, _)| device)
-            .is_some_and(|device| guest.volumes.file_system(device).is_ok())
+            .is_some_and(|device| guest.volumes.file_system(&device).is_ok())
     });
     readable.map_or_else(Vec::new, |tried| tried.place.clone().into_bytes())
 }
@@ -352,14 +352,14 @@ fn survey(guest: &Guest, attached: &[Attached]) -> Vec<Disk> {
             let mut volumes: Vec<VolumeFacts> = names
                 .iter()
                 .filter(own)
-                .map(|name| volume(guest, *name))
+                .map(|name| volume(guest, name))
                 .collect();
             // The disk as a whole is of interest where nothing is inside.
             if volumes.len() > 1 && volumes.first().is_some_and(|whole| whole.file_system.is_none()) {
                 volumes.remove(0);
             }
             if volumes.is_empty() {
-                volumes.push(volume(guest, DeviceName::Disk { disk: u32::try_from(vbd.index).unwrap_or(u32::MAX), partition: None }));
+                volumes.push(volume(guest, &DeviceName::Disk { disk: u32::try_from(vbd.index).unwrap_or(u32::MAX), partition: None }));
             }
             Disk {
                 name: vbd.name.clone().unwrap_or_else(|| vbd.id.to_string()),
@@ -374,9 +374,14 @@ fn survey(guest: &Guest, attached: &[Attached]) -> Vec<Disk> {
         .collect()
 }
 
-fn volume(guest: &Guest, name: DeviceName) -> VolumeFacts {
+fn volume(guest: &Guest, name: &DeviceName) -> VolumeFacts {
     let device = name.to_string();
-    match guest.volumes.file_system(name) {
+    // A half of a mirror may look like a file system.
+    let mounted = match guest.volumes.part_of(name) {
+        Ok(Some(part)) => Err(menu::Failure::new(menu::Code::CANNOT_MOUNT).because(part)),
+        _ => guest.volumes.file_system(name),
+    };
+    match mounted {
         Ok(files) => VolumeFacts {
             device,
             file_system: Some(files.kind().to_string()),

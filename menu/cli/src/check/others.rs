@@ -36,7 +36,7 @@ pub(crate) fn look(volumes: &Volumes) -> Vec<Other> {
     let mut found = Vec::new();
     for device in volumes.names() {
         for place in BLS {
-            if has_entries(volumes, device, place) {
+            if has_entries(volumes, &device, place) {
                 found.push(Other {
                     kind: "BLS",
                     place: format!("{device}{place}"),
@@ -55,7 +55,7 @@ pub(crate) fn look(volumes: &Volumes) -> Vec<Other> {
     found
 }
 
-fn has_entries(volumes: &Volumes, device: DeviceName, folder: &str) -> bool {
+fn has_entries(volumes: &Volumes, device: &DeviceName, folder: &str) -> bool {
     let entries = volumes.list(format!("{device}{folder}").as_bytes(), None);
     entries.is_ok_and(|entries| entries.iter().any(|entry| entry.name.ends_with(b".conf")))
 }
