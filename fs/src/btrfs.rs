@@ -38,6 +38,8 @@ const ROOT_TREE_DIRECTORY: u64 = 6;
 const TOP_LEVEL: u64 = 5;
 /// A subvolume's own root directory.
 const FIRST_INODE: u64 = 256;
+/// An inode that no tree has: a directory without entries.
+const EMPTY: u64 = 2;
 
 /// A mounted btrfs file system.
 pub(crate) struct Btrfs {
@@ -62,6 +64,8 @@ pub(crate) struct Node {
     kind: EntryKind,
     size: u64,
     has_sums: bool,
+    #[cfg(feature = "inspect")]
+    mode: u16,
 }
 
 /// Whether a btrfs superblock is at its place.
@@ -111,12 +115,15 @@ impl Btrfs {
         let item = self.trees.get(root, key)?;
         let item = item.ok_or(FsError::corrupt("no such inode", inode))?;
         let bytes = item.bytes()?;
+        let mode = bytes.le32(52)?;
         Ok(Node {
             root: Rc::clone(root),
             inode,
-            kind: EntryKind::of_mode(bytes.le32(52)?),
+            kind: EntryKind::of_mode(mode),
             size: bytes.le64(16)?,
             has_sums: bytes.le64(64)? & NO_SUMS == 0,
+            #[cfg(feature = "inspect")]
+            mode: u16::try_from(mode).unwrap_or(0),
         })
     }
 
@@ -128,6 +135,19 @@ impl Btrfs {
         match place.kind {
             kinds::INODE => self.node(root, place.id).map(Some),
             kinds::ROOT => {
+                // A snapshot has the entries of the subvolumes in what it is of, but not these themselves.
+                let here = Key::new(root.id, kinds::ROOT_REF, place.id);
+                if self.trees.get(&self.trees.root_tree, here)?.is_none() {
+                    return Ok(Some(Node {
+                        root: Rc::clone(root),
+                        inode: EMPTY,
+                        kind: EntryKind::Directory,
+                        size: 0,
+                        has_sums: false,
+                        #[cfg(feature = "inspect")]
+                        mode: 0o40755,
+                    }));
+                }
                 let other = Rc::new(self.trees.root(&self.trees.root_tree, place.id)?);
                 self.node(&other, FIRST_INODE).map(Some)
             }
@@ -262,6 +282,11 @@ impl Tree for Btrfs {
             Ok(Next::More)
         })?;
         Ok(found.into())
+    }
+
+    #[cfg(feature = "inspect")]
+    fn mode(&self, node: &Node) -> Option<u16> {
+        Some(node.mode)
     }
 
     fn file(&self, node: &Node) -> Result<Box<dyn File>, FsError> {

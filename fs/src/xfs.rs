@@ -145,6 +145,11 @@ impl Tree for Xfs {
         directory::list(&self.core, dir)
     }
 
+    #[cfg(feature = "inspect")]
+    fn mode(&self, node: &Inode) -> Option<u16> {
+        Some(node.mode)
+    }
+
     fn file(&self, node: &Inode) -> Result<Box<dyn File>, FsError> {
         Ok(Box::new(MappedFile(FileLayout::new(
             Rc::clone(&self.core),

@@ -31,6 +31,8 @@ pub(super) mod kinds {
     pub(in crate::btrfs) const EXTENT: u8 = 108;
     pub(in crate::btrfs) const SUMS: u8 = 128;
     pub(in crate::btrfs) const ROOT: u8 = 132;
+    /// Of a tree, to a tree in one of its directories.
+    pub(in crate::btrfs) const ROOT_REF: u8 = 156;
     pub(in crate::btrfs) const CHUNK: u8 = 228;
 }
 

@@ -45,6 +45,8 @@ pub(super) enum Content {
 pub(crate) struct Inode {
     pub(super) kind: EntryKind,
     pub(super) content: Content,
+    #[cfg(feature = "inspect")]
+    pub(super) mode: u16,
 }
 
 /// What an inode of type `number`, basic or extended, is.
@@ -62,6 +64,17 @@ impl Inode {
         let mut reader = Reader::new(&core.store, core.inodes, place);
         let header: [u8; 16] = reader.array()?;
         let number = header.le16(0)?;
+        #[cfg(feature = "inspect")]
+        let mode = {
+            let kinds = [0, 0x4000, 0x8000, 0xa000, 0x6000, 0x2000, 0x1000, 0xc000];
+            // An extended inode's number is seven more.
+            let of_kind = if number > 7 {
+                number.wrapping_sub(7)
+            } else {
+                number
+            };
+            header.le16(2)? | kinds.get(usize::from(of_kind)).copied().unwrap_or(0)
+        };
         let content = match number {
             1 => {
                 let raw: [u8; 16] = reader.array()?;
@@ -116,6 +129,8 @@ impl Inode {
         Ok(Self {
             kind: kind(number),
             content,
+            #[cfg(feature = "inspect")]
+            mode,
         })
     }
 }

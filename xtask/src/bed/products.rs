@@ -50,6 +50,10 @@ const MODULES: &[&str] = &[
     "nls_ascii",
     "nls_iso8859-1",
     "isofs",
+    "xfs",
+    "btrfs",
+    "xxhash_generic", // by name only, when a btrfs asks for it
+    "squashfs",
     "scsi_debug",
     "dm-mod",
     "dm-mirror",

@@ -18,6 +18,9 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ("lz4", &["lz4"]),
     ("lzop", &["lzop"]),
     ("bzip2", &["bzip2"]),
+    ("xfsprogs", &["mkfs.xfs", "xfs_io"]),
+    ("btrfs-progs", &["mkfs.btrfs", "btrfs"]),
+    ("squashfs-tools", &["mksquashfs"]),
 ];
 
 /// Small tools: the machine's own where it has them, else those unpacked in the cache.
@@ -83,12 +86,7 @@ pub(crate) fn drop_libc(root: &Path) -> Result<()> {
 }
 
 /// What only the host tests run, besides [`PACKAGES`]. They find tools in `PATH`, so what is missing is installed.
-const PACKAGES_OF_TESTS: &[(&str, &[&str])] = &[
-    ("xfsprogs", &["mkfs.xfs", "xfs_io"]),
-    ("btrfs-progs", &["mkfs.btrfs", "btrfs"]),
-    ("squashfs-tools", &["mksquashfs"]),
-    ("qemu-utils", &["qemu-img"]),
-];
+const PACKAGES_OF_TESTS: &[(&str, &[&str])] = &[("qemu-utils", &["qemu-img"])];
 
 /// Finds QEMU, installing it if it is missing.
 ///

@@ -1,6 +1,7 @@
 //! File systems as Linux leaves them: made by the real tools, filled by dom0's Linux, and read by the `fs` room on the
 //! host, name by name. Those that are dirty are copied while they are mounted and written to; dom0's Linux replays the
-//! journal of one copy, and the other is read as it is. Dirty disks boot.
+//! journal of one copy, and the other is read as it is. Dirty disks boot. XFS, btrfs and squashfs are in
+//! [`super::newer_files`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -112,7 +113,7 @@ fn make(stage: &Stage, options: &[&str], mib: u64, folder: Option<&Path>) -> Res
 }
 
 /// Mounts a disk in dom0, and returns where.
-fn mount(
+pub(super) fn mount(
     stage: &mut Stage,
     image: &DiskImage,
     options: &str,
@@ -127,12 +128,12 @@ fn mount(
     }
 }
 
-fn unmount(stage: &Stage, folder: &str) -> Result<()> {
+pub(super) fn unmount(stage: &Stage, folder: &str) -> Result<()> {
     stage.dom0.run(&format!("umount {folder}")).map(drop)
 }
 
 /// A copy of a disk as it is now. Blocks of zeros are left out.
-fn copy(image: &DiskImage, name: &str) -> Result<PathBuf> {
+pub(super) fn copy(image: &DiskImage, name: &str) -> Result<PathBuf> {
     let to = image.path.with_file_name(name);
     let mut from = File::open(&image.path)?;
     let copy = File::create(&to)?;
@@ -156,9 +157,20 @@ fn copy(image: &DiskImage, name: &str) -> Result<PathBuf> {
 /// Filled, changed, unmounted.
 fn clean(stage: &mut Stage, kind: &Kind) -> Outcome {
     let image = make(stage, kind.options, kind.mib, None)?;
-    let folder = mount(stage, &image, kind.mount)?;
+    compare_clean(stage, &image, kind.mount, |_, _| Ok(()))
+}
+
+/// The same, of a file system that is there; with something of its own done before the tree is listed, in the folder.
+pub(super) fn compare_clean(
+    stage: &mut Stage,
+    image: &DiskImage,
+    options: &str,
+    own: impl FnOnce(&Stage, &str) -> Outcome,
+) -> Outcome {
+    let folder = mount(stage, image, options)?;
     tree::fill(stage, &folder, Names::Posix)?;
     tree::change(stage, &folder, Commit::Whole)?;
+    own(stage, &folder)?;
     let list = tree::list(stage, &folder)?;
     unmount(stage, &folder)?;
     let files = tree::mount(&image.path)?;
@@ -166,7 +178,7 @@ fn clean(stage: &mut Stage, kind: &Kind) -> Outcome {
     tree::compare(files.as_ref(), &list, |_| false).map(drop)
 }
 
-fn no_warnings(files: &dyn ::fs::FileSystem) -> Outcome {
+pub(super) fn no_warnings(files: &dyn ::fs::FileSystem) -> Outcome {
     match files.warnings().first() {
         None => Ok(()),
         Some(warning) => Err(Trouble::Guest(warning.clone())),
@@ -184,14 +196,15 @@ fn is_dirty(image: &Path) -> Result<bool> {
     Ok(byte[0] & RECOVER != 0)
 }
 
-/// Filled, changed, copied while something is still written; the list is of a copy that Linux has mounted.
-fn crashed(
+/// Filled, changed, copied while something is still written; the list is of a copy that Linux has mounted, with
+/// `second` as options.
+pub(super) fn crashed(
     stage: &mut Stage,
-    kind: &Kind,
+    image: &DiskImage,
+    [first, second]: [&str; 2],
     commit: Commit,
 ) -> std::result::Result<(PathBuf, String), Trouble> {
-    let image = make(stage, kind.options, kind.mib, None)?;
-    let folder = mount(stage, &image, kind.mount)?;
+    let folder = mount(stage, image, first)?;
     tree::fill(stage, &folder, Names::Posix)?;
     tree::change(stage, &folder, commit)?;
     // Something goes on while the copy is made. With fast commits it would be in them.
@@ -202,13 +215,10 @@ fn crashed(
             "cd {folder} && : > go && ( {writer} ) >/dev/null 2>&1 &"
         ))?;
     }
-    let crash = copy(&image, "crash.img")?;
+    let crash = copy(image, "crash.img")?;
     stage.dom0.run(&format!("rm -f {folder}/go"))?;
     let replayed = DiskImage::new(&copy(&DiskImage::new(&crash), "replayed.img")?);
-    if !is_dirty(&crash)? {
-        return Err(Trouble::Bed("the copy is not dirty".to_owned()));
-    }
-    let second = mount(stage, &replayed, "rw")?;
+    let second = mount(stage, &replayed, second)?;
     let list = tree::list(stage, &second)?;
     unmount(stage, &second)?;
     stage.dom0.run(&format!(
@@ -218,13 +228,24 @@ fn crashed(
 }
 
 fn dirty(stage: &mut Stage, kind: &Kind) -> Outcome {
-    let (crash, list) = crashed(stage, kind, Commit::Whole)?;
+    let image = make(stage, kind.options, kind.mib, None)?;
+    compare_dirty(stage, &image, [kind.mount, "rw"], without_journal)
+}
+
+/// What the journal holds is seen, as Linux sees it; `without` mounts a copy that has lost its journal.
+pub(super) fn compare_dirty(
+    stage: &mut Stage,
+    image: &DiskImage,
+    options: [&str; 2],
+    without: Without,
+) -> Outcome {
+    let (crash, list) = crashed(stage, image, options, Commit::Whole)?;
     let files = tree::mount(&crash)?;
     no_warnings(files.as_ref())?;
     tree::compare(files.as_ref(), &list, |_| false)?;
     // And it is the journal that has the new: without it the menu is the old one.
     let menu = tree::read(files.as_ref(), b"boot/grub/menu.lst")?;
-    let old = tree::read(without_journal(&crash)?.as_ref(), b"boot/grub/menu.lst");
+    let old = tree::read(without(&crash)?.as_ref(), b"boot/grub/menu.lst");
     match old {
         Ok(old) if old == menu => Err(Trouble::Guest("the journal made no difference".to_owned())),
         _ => Ok(()),
@@ -233,7 +254,8 @@ fn dirty(stage: &mut Stage, kind: &Kind) -> Outcome {
 
 /// What fast commits hold is not replayed, which is said; all else is as Linux has it.
 fn dirty_fast(stage: &mut Stage, kind: &Kind) -> Outcome {
-    let (crash, list) = crashed(stage, kind, Commit::Fast)?;
+    let image = make(stage, kind.options, kind.mib, None)?;
+    let (crash, list) = crashed(stage, &image, [kind.mount, "rw"], Commit::Fast)?;
     let files = tree::mount(&crash)?;
     if !list.contains("fast-4")
         || !files
@@ -249,8 +271,14 @@ fn dirty_fast(stage: &mut Stage, kind: &Kind) -> Outcome {
     tree::compare(files.as_ref(), &list, |name| name.starts_with("./fast-")).map(drop)
 }
 
+/// Mounts a copy of a dirty disk that has lost its journal.
+pub(super) type Without = fn(&Path) -> std::result::Result<Box<dyn ::fs::FileSystem>, Trouble>;
+
 /// The file system of a dirty disk as it lies: a second copy that says that it is clean.
 fn without_journal(crash: &Path) -> std::result::Result<Box<dyn ::fs::FileSystem>, Trouble> {
+    if !is_dirty(crash)? {
+        return Err(Trouble::Bed("the copy is not dirty".to_owned()));
+    }
     let plain = copy(&DiskImage::new(crash), "plain.img")?;
     let edit = || -> Result<()> {
         let mut file = OpenOptions::new().read(true).write(true).open(&plain)?;
@@ -378,8 +406,19 @@ fn iso9660(stage: &mut Stage) -> Outcome {
     tree::compare(tree::mount(&path)?.as_ref(), &list, |_| false).map(drop)
 }
 
-/// Kernel, module and menu of a disk that was never unmounted, the newest of them in its journal only.
+/// A dirty ext disk boots.
 fn boot(stage: &mut Stage, options: &[&str]) -> Outcome {
+    let make = |stage: &Stage, content: &Path| make(stage, options, 64, Some(content));
+    boot_dirty(stage, make, without_journal)
+}
+
+/// Kernel, module and menu of a disk that was never unmounted, the newest of them in its journal only. `make` makes the
+/// disk from a folder.
+pub(super) fn boot_dirty(
+    stage: &mut Stage,
+    make: impl FnOnce(&Stage, &Path) -> Result<DiskImage>,
+    without: Without,
+) -> Outcome {
     let module = hello::module(700_001);
     let content = disk::fresh_folder(&stage.folder.join("content"))?;
     let menu = |words: &str, kernel: &str| {
@@ -390,7 +429,7 @@ fn boot(stage: &mut Stage, options: &[&str]) -> Outcome {
     disk::put_text(&content, "boot/hello", &hello::program(stage, Entry::Pv)?)?;
     disk::put_text(&content, "boot/module", &module)?;
     disk::put_text(&content, "boot/menu.lst", menu("old", "hello").as_bytes())?;
-    let image = make(stage, options, 64, Some(&content))?;
+    let image = make(stage, &content)?;
     let folder = mount(stage, &image, "rw")?;
     let newer = stage.share_bytes("menu", menu("new", "renamed").as_bytes())?;
     stage.dom0.run(&format!(
@@ -398,8 +437,8 @@ fn boot(stage: &mut Stage, options: &[&str]) -> Outcome {
     ))?;
     let crash = copy(&image, "crash.img")?;
     unmount(stage, &folder)?;
-    let old = tree::read(without_journal(&crash)?.as_ref(), b"boot/menu.lst")?;
-    if !is_dirty(&crash)? || old != menu("old", "hello").as_bytes() {
+    let old = tree::read(without(&crash)?.as_ref(), b"boot/menu.lst")?;
+    if old != menu("old", "hello").as_bytes() {
         return Err(Trouble::Bed(
             "the changes are in their places already".to_owned(),
         ));

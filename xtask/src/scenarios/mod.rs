@@ -9,6 +9,7 @@ mod loader;
 pub(crate) mod media;
 mod menu;
 mod network;
+mod newer_files;
 mod packing;
 mod places;
 mod refusals;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         places::OTHERS,
         files::EXT,
         files::OTHERS,
+        newer_files::TABLE,
         volumes::ALL,
         packing::TABLE,
         refusals::TABLE,

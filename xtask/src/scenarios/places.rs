@@ -6,7 +6,9 @@ use crate::scenario::{Outcome, Scenario, Stage};
 use crate::scenarios::hello::{
     self, Content, Entry, Part, content, expect_hello, expect_hello_with, loader, make_disk,
 };
-use crate::xen::disk::FileSystem::{self, Ext2, Ext3, Ext4, Fat16, Fat32, Iso9660};
+use crate::xen::disk::FileSystem::{
+    self, Btrfs, Ext2, Ext3, Ext4, Fat16, Fat32, Iso9660, Squashfs, Xfs,
+};
 use crate::xen::disk::Table;
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -46,6 +48,9 @@ pub(super) const PLACES: &[Scenario] = places! {
     "place-fat16" Mbr [Fat16], 512 "xvda" ["(hd0,0)"];
     "place-fat32-gpt" Gpt [Fat32], 512 "xvda" ["(hd0,0)"];
     "place-iso9660" None [Iso9660], 512 "xvda" ["(hd0)"];
+    "place-xfs" Mbr [Ext4, Xfs], 512 "xvda" ["(hd0,1)"];
+    "place-btrfs-gpt" Gpt [Btrfs], 512 "xvda" ["(hd0,0)"];
+    "place-squashfs" None [Squashfs], 512 "xvda" ["(hd0)"];
     "place-4096-mbr" Mbr [Ext4], 4096 "xvda" ["(hd0,0)"];
     "place-4096-gpt" Gpt [Ext4], 4096 "xvda" ["(hd0,0)"];
     "place-sda" Mbr [Ext4], 512 "sda" ["(hd0,0)"];

@@ -60,6 +60,12 @@ pub(crate) enum FileSystem {
     Fat32,
     /// ISO9660 with Rock Ridge; the image is as large as its content.
     Iso9660,
+    /// XFS with the defaults of this machine's mkfs.xfs; names without blanks.
+    Xfs,
+    /// btrfs with the defaults of this machine's mkfs.btrfs.
+    Btrfs,
+    /// squashfs with xz; the image is as large as its content.
+    Squashfs,
 }
 
 /// The partition table around file systems.
@@ -131,6 +137,9 @@ pub(crate) fn make_file_system(
             }
             return Ok(());
         }
+        FileSystem::Xfs => return make_xfs(bed, Some(folder), mib, &[], image),
+        FileSystem::Btrfs => return make_btrfs(bed, folder, mib, &[], image),
+        FileSystem::Squashfs => return make_squashfs(bed, folder, "xz", image),
         FileSystem::Ext4 | FileSystem::Ext4OfDebian12 | FileSystem::Ext3 | FileSystem::Ext2 => {}
     }
     let mut command = tool("mke2fs")?;
@@ -167,6 +176,77 @@ pub(crate) fn make_file_system(
     };
     output(command.arg(image).arg(format!("{mib}M")))?;
     Ok(())
+}
+
+/// Makes XFS of `mib` MiB, 64 at least, with more `options` for mkfs.xfs.
+///
+/// # Errors
+/// When mkfs.xfs is missing or fails.
+pub(crate) fn make_xfs(
+    bed: &Bed,
+    folder: Option<&Path>,
+    mib: u64,
+    options: &[&str],
+    image: &Path,
+) -> Result<()> {
+    File::create(image)?.set_len(mib.max(64) * MIB)?;
+    // The smallest that it makes by itself are 300 MiB.
+    let mut command = bed.tools.command("mkfs.xfs")?;
+    command
+        .args(["-q", "--unsupported", "-L", "pvgrub"])
+        .args(options);
+    if let Some(folder) = folder {
+        let prototype = image.with_extension("prototype");
+        let mut text = "-\n0 0\nd--755 0 0\n".to_owned();
+        prototype_of(folder, &mut text)?;
+        fs::write(&prototype, text)?;
+        command.arg("-p").arg(prototype);
+    }
+    output(command.arg(image)).map(drop)
+}
+
+/// The lines of a prototype (`mkfs.xfs -p`) for the content of `folder`, up to the one that ends it.
+fn prototype_of(folder: &Path, text: &mut String) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() {
+            text.push_str(&format!("{name} d--755 0 0\n"));
+            prototype_of(&entry.path(), text)?;
+        } else {
+            text.push_str(&format!("{name} ---644 0 0 {}\n", entry.path().display()));
+        }
+    }
+    text.push_str("$\n");
+    Ok(())
+}
+
+/// Makes btrfs of `mib` MiB, 128 at least, with more `options` for mkfs.btrfs.
+///
+/// # Errors
+/// When mkfs.btrfs is missing or fails.
+pub(crate) fn make_btrfs(
+    bed: &Bed,
+    folder: &Path,
+    mib: u64,
+    options: &[&str],
+    image: &Path,
+) -> Result<()> {
+    File::create(image)?.set_len(mib.max(128) * MIB)?;
+    let mut command = bed.tools.command("mkfs.btrfs")?;
+    command.args(["-q", "-L", "pvgrub"]).args(options);
+    output(command.arg("--rootdir").arg(folder).arg(image)).map(drop)
+}
+
+/// Packs `folder` as squashfs.
+///
+/// # Errors
+/// When mksquashfs is missing or fails.
+pub(crate) fn make_squashfs(bed: &Bed, folder: &Path, packing: &str, image: &Path) -> Result<()> {
+    let mut command = bed.tools.command("mksquashfs")?;
+    command.arg(folder).arg(image);
+    command.args(["-comp", packing, "-noappend", "-quiet", "-no-progress"]);
+    output(&mut command).map(drop)
 }
 
 /// Joins file systems into one disk image at `image`, each aligned to 1 MiB, behind the given table.
