@@ -31,6 +31,13 @@ pub fn box_rows(rows: usize) -> usize {
     rows.saturating_sub(12).max(1)
 }
 
+/// How many columns of a title a page of this many columns shows.
+#[must_use]
+pub fn title_columns(columns: usize) -> usize {
+    // Inside the borders: a blank, the text, a blank.
+    right_border(columns).saturating_sub(LEFT).saturating_sub(3)
+}
+
 /// What stands around the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Surroundings<'a> {
@@ -105,7 +112,7 @@ fn frame(around: Surroundings<'_>) -> Screen {
         around.note,
         Style::Standard,
     );
-    let right = right_border(&screen);
+    let right = right_border(screen.columns());
     let bottom = TOP.saturating_add(box_rows(screen.rows()));
     let mut border = String::from("+");
     border.extend(core::iter::repeat_n(
@@ -122,15 +129,14 @@ fn frame(around: Surroundings<'_>) -> Screen {
     screen
 }
 
-fn right_border(screen: &Screen) -> usize {
-    screen.columns().saturating_sub(4)
+fn right_border(columns: usize) -> usize {
+    columns.saturating_sub(4)
 }
 
 fn draw_list(screen: &mut Screen, list: &List, lines: impl Iterator<Item = String>) {
-    let right = right_border(screen);
+    let right = right_border(screen.columns());
     let visible = box_rows(screen.rows());
-    // Inside the borders: a blank, the text, a blank.
-    let width = right.saturating_sub(LEFT).saturating_sub(3);
+    let width = title_columns(screen.columns());
     let first = LEFT.saturating_add(1);
     for (index, line) in lines.enumerate().skip(list.first()).take(visible) {
         let row = TOP.saturating_add(index).saturating_sub(list.first());

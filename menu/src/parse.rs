@@ -20,7 +20,16 @@ pub const MAX_DIAGNOSTICS: usize = 200;
 /// Reads a whole configuration file. Work and memory are linear in its length.
 #[must_use]
 pub fn parse(text: &[u8]) -> (Menu, Vec<Diagnostic>) {
-    let mut parser = Parser::default();
+    parse_within(text, MAX_DIAGNOSTICS)
+}
+
+/// The same with another limit of remarks, for programs on a host.
+#[must_use]
+pub fn parse_within(text: &[u8], most: usize) -> (Menu, Vec<Diagnostic>) {
+    let mut parser = Parser {
+        most,
+        ..Parser::default()
+    };
     let mut lexer = Lexer::new(text);
     for line in lexer.by_ref() {
         parser.line(&line);
@@ -132,6 +141,8 @@ struct Parser {
     /// The entry whose lines are being read.
     entry: Option<Entry>,
     diagnostics: Vec<Diagnostic>,
+    /// How many remarks there may be, without the one that says that there are more.
+    most: usize,
     default_span: Span,
     fallback_span: Span,
 }
@@ -139,12 +150,12 @@ struct Parser {
 impl Parser {
     fn report(&mut self, severity: Severity, kind: Kind, span: Span) {
         match self.diagnostics.len() {
-            len if len < MAX_DIAGNOSTICS => self.diagnostics.push(Diagnostic {
+            len if len < self.most => self.diagnostics.push(Diagnostic {
                 severity,
                 kind,
                 span,
             }),
-            MAX_DIAGNOSTICS => {
+            len if len == self.most => {
                 // It sorts behind all others: the place of the first remark left out may be anywhere.
                 let end = Position {
                     line: u32::MAX,

@@ -97,7 +97,7 @@ pub const OF_GRUB_2: &[(&str, &str)] = &[
 
 /// Why there is no command called `word`, and what would work.
 #[must_use]
-pub(crate) fn why_unknown(word: &[u8]) -> String {
+pub fn why_unknown(word: &[u8]) -> String {
     if OF_PCS.iter().any(|known| known.as_bytes() == word) {
         return "a command for PCs; a domain has no BIOS and needs no boot sector".into();
     }

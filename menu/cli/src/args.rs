@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::confine::Place;
 use crate::disk::DiskArgument;
+use crate::lint::rule::Level;
 use crate::sandbox::Limits;
 
 /// What the command line says.
@@ -71,6 +72,9 @@ pub enum Action {
     /// Say whether a guest would boot, and what exactly would start
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckOptions),
+    /// Look for what is wrong with menus
+    #[command(after_long_help = LINT_EXAMPLES)]
+    Lint(LintOptions),
     /// Draw a menu as the loader would, and list what its entries do
     #[command(after_long_help = SHOW_EXAMPLES)]
     Show(ShowOptions),
@@ -88,6 +92,19 @@ const CHECK_EXAMPLES: &str = "Examples:\n  \
     pvgrub check --menu new-menu.lst guest.img\n  \
     pvgrub check --format json guest.img | jq -r .verdict\n\n\
     Exit codes: 0 it boots, 1 it would not, 2 something cannot be read.";
+
+const LINT_EXAMPLES: &str = "Examples:\n  \
+    pvgrub lint /boot/grub/menu.lst\n  \
+    pvgrub lint --fix --allow no-console /srv/guests/*/menu.lst\n  \
+    pvgrub lint --format sarif menus/*.lst > menus.sarif\n  \
+    pvgrub lint --explain default-fails\n  \
+    ssh guest cat /boot/grub/menu.lst | pvgrub lint -\n\n\
+    Comments allow rules: `# pvgrub: allow(RULE)` before a command or a title, `# pvgrub: allow-file(RULE)` anywhere.\n\
+    The nearest .pvgrub.toml in the menu's folder or above it sets levels:\n\n  \
+    fail-on = \"error\"\n  \
+    [rules]\n  \
+    no-timeout = \"allow\"\n\n\
+    Exit codes: 0 clean, 1 findings of the level of --fail-on or graver, 2 something could not be read.";
 
 const SHOW_EXAMPLES: &str = "Examples:\n  \
     pvgrub show /boot/grub/menu.lst\n  \
@@ -181,6 +198,84 @@ pub enum CheckFormat {
     Human,
     /// One JSON object
     Json,
+}
+
+/// Options of `lint`.
+#[derive(Clone, Args, Debug)]
+pub struct LintOptions {
+    /// The menus; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present_any = ["explain", "rules"])]
+    pub files: Vec<PathBuf>,
+    /// Explain a rule, with examples
+    #[arg(long, value_name = "RULE", conflicts_with = "files")]
+    pub explain: Option<String>,
+    /// List the rules
+    #[arg(long, conflicts_with_all = ["files", "explain"])]
+    pub rules: bool,
+    /// Do not look for this rule; `all` is every rule
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub allow: Vec<String>,
+    /// Take what breaks this rule for a note
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub note: Vec<String>,
+    /// Take it for a warning
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub warn: Vec<String>,
+    /// Take it for an error
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub deny: Vec<String>,
+    /// Exit with 1 from this level on [default: warning]
+    #[arg(long, value_name = "LEVEL", value_parser = fail_on)]
+    pub fail_on: Option<Level>,
+    /// Make the fixes that change nothing for the loader; of standard input, the result goes to standard output
+    #[arg(long, conflicts_with = "diff")]
+    pub fix: bool,
+    /// Show what --fix would change, and change nothing
+    #[arg(long)]
+    pub diff: bool,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = LintFormat::Human, value_name = "FORMAT")]
+    pub format: LintFormat,
+    /// Findings that are shown of one file
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_findings: usize,
+    /// Settings, instead of the nearest .pvgrub.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    pub config: Option<PathBuf>,
+    /// Look for no settings
+    #[arg(long)]
+    pub no_config: bool,
+}
+
+impl LintOptions {
+    /// Whether findings are written, and not a menu or a difference.
+    #[must_use]
+    pub fn shows_findings(&self) -> bool {
+        let to_output = self.fix && self.files.iter().any(|file| file.as_os_str() == "-");
+        !self.diff && !to_output
+    }
+}
+
+fn fail_on(word: &str) -> Result<Level, String> {
+    match word {
+        "note" => Ok(Level::Note),
+        "warning" => Ok(Level::Warning),
+        "error" => Ok(Level::Error),
+        _ => Err("a level is note, warning or error".into()),
+    }
+}
+
+/// Formats of `lint`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum LintFormat {
+    /// The lines, as a compiler shows them
+    Human,
+    /// A JSON object for each finding, a line each
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Annotations of GitHub's workflows
+    Github,
 }
 
 /// Options of `show`.
