@@ -2,12 +2,13 @@
 //!
 //! Source of the format: the Linux kernel's `Documentation/filesystems/ext4/`, whose field names are kept.
 //! [`Core`] is what all parts share: the [`superblock`], and the [`store`] that reads blocks, through the journal's
-//! copies where a journal waits to be replayed ([`journal`]). An [`inode`] says how its file is laid out
+//! copies where a journal waits to be replayed ([`journal`]; [`fast`] commits behind it). An [`inode`] says how its file is laid out
 //! ([`layout`]: [`extent`]s, a [`blockmap`], or [`inline`]); [`directory`] finds names.
 
 mod blockmap;
 mod directory;
 mod extent;
+mod fast;
 mod group;
 mod hash;
 mod index;

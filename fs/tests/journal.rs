@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fs::FsError;
-use images::{Sample, Scratch, XorShift, mount, read, run, write_tree};
+use images::{Sample, Scratch, XorShift, kernel, mount, read, run, write_tree};
 
 fn debugfs(scratch: &Scratch, image: &Path, commands: &str) {
     let script = scratch.path("script");
@@ -320,24 +320,182 @@ fn a_damaged_copy_is_left_aside() {
     assert!(kept > 20, "{kept} of {} left the menu", changes.len());
 }
 
-#[test]
-fn fast_commits_are_reported() {
-    let crash = Crash::new(&["-t", "ext4", "-O", "fast_commit,^metadata_csum"], 1024);
+/// The image of `crash` with `commits` in the area for fast commits, behind its whole transaction.
+fn with_fast_commits(crash: &Crash, features: u8, commits: &[u8]) -> Vec<u8> {
     let mut image = crash.crashed("jo\njw {changes}\njc\n");
     let at = journal_at(&image);
     let word = |offset: usize| u32::from_be_bytes(image[at + offset..][..4].try_into().unwrap());
-    let fast = if word(0x54) == 0 { 256 } else { word(0x54) };
+    let (end, next) = (word(0x10), word(0x18) + 1);
+    // Few, so that the log stays long enough for having any.
+    image[at + 0x54..at + 0x58].copy_from_slice(&[0, 0, 0, 8]);
     // The kernel leaves a block between the log and the area.
-    let area = at + (word(0x10) - fast + 1) as usize * 1024;
-    let next = word(0x18) + 1;
+    let area = at + (end - 8 + 1) as usize * 1024;
     // The kernel sets the feature in the journal when it first mounts the file system.
     image[at + 0x2b] |= 0x20;
-    image[area..area + 8].copy_from_slice(&[9, 0, 8, 0, 0, 0, 0, 0]);
+    image[area..area + 8].copy_from_slice(&[9, 0, 8, 0, features, 0, 0, 0]);
     image[area + 8..area + 12].copy_from_slice(&next.to_le_bytes());
-    let files = mount(image).unwrap();
-    assert_eq!(files.warnings().len(), 1);
+    let mut tags = image[area..area + 12].to_vec();
+    tags.extend_from_slice(commits);
+    tags.extend_from_slice(&[8, 0, 8, 0]);
+    tags.extend_from_slice(&next.to_le_bytes());
+    let sum = fs::checksum::crc32c(0, &tags);
+    tags.extend_from_slice(&sum.to_le_bytes());
+    image[area..area + tags.len()].copy_from_slice(&tags);
+    image
+}
+
+#[test]
+fn fast_commits_that_cannot_be_read_are_reported() {
+    let crash = Crash::new(&["-t", "ext4", "-O", "fast_commit,^metadata_csum"], 1024);
+    // EXT4_FC_TAG_UNLINK of the name `link` of the root, and of a name that it does not have.
+    let inode = {
+        let files = mount(with_fast_commits(&crash, 0, &[])).unwrap();
+        assert!(read(files.as_ref(), "link").is_ok());
+        assert_eq!(files.warnings(), [""; 0]);
+        (12..100).find(|&inode: &u8| {
+            let unlink = [&[5, 0, 12, 0, 2, 0, 0, 0, inode, 0, 0, 0][..], b"link"].concat();
+            let files = mount(with_fast_commits(&crash, 0, &unlink)).unwrap();
+            assert_eq!(files.warnings(), [""; 0]);
+            files.open(b"link").is_err()
+        })
+    };
+    let inode = inode.expect("one of them is the link's");
+    let unlink = [&[5, 0, 12, 0, 2, 0, 0, 0, inode, 0, 0, 0][..], b"link"].concat();
+    // Broken off, or with a wrong checksum: not there.
+    let mut image = with_fast_commits(&crash, 0, &unlink);
+    let name = image.windows(16).rposition(|part| part == unlink).unwrap();
+    image[name + 4] ^= 1;
+    assert!(mount(image).unwrap().open(b"link").is_ok());
+    // Of a kernel of tomorrow.
+    let files = mount(with_fast_commits(&crash, 1, &unlink)).unwrap();
+    assert_eq!(
+        files.warnings(),
+        [
+            "not unmounted; the fast commits in its journal are not applied: not supported: unknown features of fast commits"
+        ]
+    );
     assert_eq!(
         read(files.as_ref(), "boot/menu.lst").unwrap(),
         b"the new menu"
     );
+}
+
+/// Small changes of all kinds, each of them on the disk before the next.
+fn small_changes(root: &Path) {
+    use std::io::Write;
+    let synced = |name: &str, bytes: &[u8]| {
+        let mut file = host::File::create(root.join(name)).unwrap();
+        file.write_all(bytes).unwrap();
+        file.sync_all().unwrap();
+    };
+    let sync = |name: &str| {
+        host::File::open(root.join(name))
+            .unwrap()
+            .sync_all()
+            .unwrap()
+    };
+    for number in 0..30 {
+        synced(&format!("fast-{number}"), &XorShift(number + 1).bytes(5000));
+    }
+    let mut grown = host::File::options()
+        .append(true)
+        .open(root.join("big"))
+        .unwrap();
+    grown.write_all(&XorShift(9).bytes(30_000)).unwrap();
+    grown.sync_all().unwrap();
+    host::remove_file(root.join("boot/gone")).unwrap();
+    host::rename(root.join("fast-3"), root.join("boot/moved")).unwrap();
+    synced("boot/menu.new", b"the new menu");
+    host::rename(root.join("boot/menu.new"), root.join("boot/menu.lst")).unwrap();
+    sync("boot/menu.lst");
+    host::hard_link(root.join("fast-4"), root.join("boot/hard")).unwrap();
+    host::create_dir(root.join("folder")).unwrap();
+    synced("folder/file", b"in a new folder");
+    host::create_dir(root.join("folder/inner")).unwrap();
+    synced("folder/inner/file", b"deeper");
+    let cut = host::File::options()
+        .write(true)
+        .open(root.join("fast-5"))
+        .unwrap();
+    cut.set_len(100).unwrap();
+    cut.sync_all().unwrap();
+    // Removed, and made anew.
+    host::remove_file(root.join("fast-6")).unwrap();
+    synced("fast-6", b"another");
+}
+
+#[test]
+fn fast_commits_are_replayed_as_the_kernel_does() {
+    if !kernel::knows("ext4") {
+        return;
+    }
+    for options in [
+        &["-b", "4096"][..],
+        &["-b", "1024"],
+        &["-b", "4096", "-I", "256", "-O", "inline_data"],
+    ] {
+        let scratch = Scratch::new();
+        let (image, root) = (scratch.path("image"), scratch.path("mounted"));
+        let mut arguments = vec!["-q", "-F", "-t", "ext4", "-O", "fast_commit"];
+        arguments.extend_from_slice(options);
+        arguments.extend_from_slice(&[image.to_str().unwrap(), "64M"]);
+        run("e2fsprogs", "mke2fs", &arguments);
+        let crash = {
+            let mounted = kernel::Mount::new("ext4", &image, &root, "");
+            let tree = [
+                ("boot".into(), Sample::Directory),
+                ("boot/menu.lst".into(), Sample::File(b"old menu".to_vec())),
+                ("boot/gone".into(), Sample::File(b"to be removed".to_vec())),
+                ("big".into(), Sample::File(XorShift(8).bytes(700_000))),
+            ];
+            write_tree(&mounted.path, &tree);
+            run("coreutils", "sync", &["-f", root.to_str().unwrap()]);
+            small_changes(&root);
+            host::read(&image).unwrap()
+        };
+        let copy = scratch.path("copy");
+        host::write(&copy, &crash).unwrap();
+        let expected = {
+            let mounted = kernel::Mount::new("ext4", &copy, &scratch.path("seen"), "");
+            kernel::tree(&mounted.path)
+        };
+        let files = mount(crash.clone()).unwrap();
+        assert_eq!(files.warnings(), [""; 0]);
+        let mut expected = expected;
+        expected.retain(|(name, _)| name != "lost+found");
+        let names: Vec<_> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(names.contains(&"folder/inner/file"), "{names:?}");
+        for (name, sample) in &expected {
+            if let Sample::File(bytes) = sample {
+                assert!(read(files.as_ref(), name).unwrap() == *bytes, "{name}");
+            }
+        }
+        for folder in ["", "boot", "folder", "folder/inner"] {
+            let mut listed: Vec<_> = files.list(folder.as_bytes()).unwrap();
+            listed.retain(|entry| entry.name != b"lost+found");
+            let mut listed: Vec<_> = listed
+                .into_iter()
+                .map(|entry| String::from_utf8(entry.name).unwrap())
+                .collect();
+            listed.sort();
+            let wanted: Vec<_> = names
+                .iter()
+                .filter_map(|name| match name.rsplit_once('/') {
+                    Some((parent, last)) if parent == folder => Some(last),
+                    None if folder.is_empty() => Some(name),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(listed, wanted, "{folder}");
+        }
+        // And it is the fast commits that have the new: without their first block nothing of it is there.
+        let mut plain = crash;
+        for block in plain.chunks_mut(1024) {
+            if block.starts_with(&[9, 0, 8, 0, 0, 0, 0, 0]) {
+                block[0] = 0;
+            }
+        }
+        let files = mount(plain).unwrap();
+        assert!(files.open(b"folder/inner/file").is_err(), "{options:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Directories: blocks of entries, searched by the hash tree of large ones ([`index`]) or from the front.
 
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -34,6 +35,10 @@ pub(super) enum Walk {
 
 /// The inode number of `name`.
 pub(super) fn lookup(core: &Rc<Core>, dir: &Inode, name: &[u8]) -> Result<Option<u32>, FsError> {
+    let changes = core.store.changes();
+    if changes.is_made(dir.number) {
+        return Ok(changes.name(dir.number, name, None));
+    }
     let folds = dir.has(flags::CASEFOLD);
     let (exact, folded) = (Cell::new(None), Cell::new(None));
     let mut visit = |entry: Entry<'_>| {
@@ -60,21 +65,41 @@ pub(super) fn lookup(core: &Rc<Core>, dir: &Inode, name: &[u8]) -> Result<Option
     if found().is_none() {
         walk(core, dir, &mut visit)?;
     }
-    Ok(found())
+    Ok(changes.name(dir.number, name, found()))
 }
 
 /// All entries but `.` and `..`.
 pub(super) fn list(core: &Rc<Core>, dir: &Inode) -> Result<Vec<DirEntry>, FsError> {
     let mut found = Listing::default();
-    walk(core, dir, &mut |entry| {
-        if !matches!(entry.name, b"." | b"..") {
-            found.add(entry.name, || match entry.kind {
-                0 => Ok(Inode::read(core, entry.inode)?.kind()),
-                byte => Ok(EntryKind::of_entry(byte)),
-            })?;
+    let changes = core.store.changes();
+    // Names on the disk of which the journal knows something newer.
+    let mut seen: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let kind = |inode: u32| Ok(Inode::read(core, inode)?.kind());
+    if !changes.is_made(dir.number) {
+        walk(core, dir, &mut |entry| {
+            if matches!(entry.name, b"." | b"..") {
+                return Ok(Walk::On);
+            }
+            if changes.knows(dir.number, entry.name) {
+                seen.insert(entry.name.to_vec());
+            }
+            let now = changes.name(dir.number, entry.name, Some(entry.inode));
+            if let Some(inode) = now {
+                found.add(entry.name, || match entry.kind {
+                    byte if byte != 0 && inode == entry.inode => Ok(EntryKind::of_entry(byte)),
+                    _ => kind(inode),
+                })?;
+            }
+            Ok(Walk::On)
+        })?;
+    }
+    for name in changes.names_in(dir.number) {
+        if let Some(inode) = changes.name(dir.number, name, None)
+            && !seen.contains(name)
+        {
+            found.add(name, || kind(inode))?;
         }
-        Ok(Walk::On)
-    })?;
+    }
     Ok(found.into())
 }
 

@@ -19,6 +19,28 @@ const WRITTEN_MAX: u64 = 32768;
 /// File blocks are numbered in 32 bits.
 const BLOCKS_END: u64 = 1 << 32;
 
+/// The header of a root without extents.
+pub(super) const EMPTY: [u8; 8] = [0x0a, 0xf3, 0, 0, 4, 0, 0, 0];
+
+/// Whether `bytes` begin as a node of a tree does.
+pub(super) fn is_node(bytes: &[u8]) -> Result<bool, FsError> {
+    Ok(bytes.le16(0)? == MAGIC)
+}
+
+/// An extent: blocks of the file, and where they are if they were written.
+pub(super) fn record(bytes: &[u8]) -> Result<(Range<u64>, Option<u64>), FsError> {
+    let first = u64::from(bytes.le32(0)?);
+    let count = u64::from(bytes.le16(4)?);
+    let start = join(bytes.le32(8)?, u32::from(bytes.le16(6)?));
+    let written = count <= WRITTEN_MAX;
+    let count = if written {
+        count
+    } else {
+        count.saturating_sub(WRITTEN_MAX)
+    };
+    Ok((first..first.saturating_add(count), written.then_some(start)))
+}
+
 /// A file's extent tree, with the leaf used last.
 pub(super) struct ExtentTree {
     root: [u8; 60],
@@ -39,6 +61,17 @@ impl ExtentTree {
 
     /// The span that holds file block `block`, from there on.
     pub(super) fn find(&self, core: &Core, block: u64) -> Result<Span, FsError> {
+        match core.store.changes().span(self.inode, block) {
+            Ok(span) => Ok(span),
+            Err(unchanged) => {
+                let mut span = self.find_on_disk(core, block)?;
+                span.blocks = span.blocks.min(unchanged);
+                Ok(span)
+            }
+        }
+    }
+
+    fn find_on_disk(&self, core: &Core, block: u64) -> Result<Span, FsError> {
         let mut last = self.last.borrow_mut();
         if let Some(leaf) = last.as_ref().filter(|leaf| leaf.covers(block)) {
             return Ok(leaf.span(block));
@@ -122,20 +155,8 @@ impl ExtentTree {
         let mut leaf = Leaf::new(covers, entries);
         for number in 0..entries {
             let at = RECORD.saturating_mul(number.saturating_add(1));
-            let first = u64::from(node.le32(at)?);
-            let count = u64::from(node.le16(at.saturating_add(4))?);
-            let start = join(
-                node.le32(at.saturating_add(8))?,
-                u32::from(node.le16(at.saturating_add(6))?),
-            );
-            let written = count <= WRITTEN_MAX;
-            let count = if written {
-                count
-            } else {
-                count.saturating_sub(WRITTEN_MAX)
-            };
-            let logical = first..first.saturating_add(count);
-            leaf.push(logical, written.then_some(start)).map_err(|_| {
+            let (logical, start) = record(node.slice(at, RECORD)?)?;
+            leaf.push(logical, start).map_err(|_| {
                 FsError::corrupt("extents out of order, inode", u64::from(self.inode))
             })?;
         }

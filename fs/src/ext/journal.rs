@@ -15,6 +15,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Core;
+use super::fast::{self, Changes};
 use super::inode::Inode;
 use super::layout::FileLayout;
 use super::store::{Copied, Replay};
@@ -29,6 +30,9 @@ pub(super) use format::MAGIC;
 
 /// The most journal blocks that are walked: 4 GiB of 4 KiB blocks, the largest journal that makes sense.
 const BLOCKS_MAX: u64 = 1 << 20;
+
+/// The most bytes of fast commits that are kept in memory: an area of the usual size has a quarter.
+const FAST_BYTES_MAX: u64 = 4 << 20;
 
 /// What is left in the journal, and warnings for the user.
 ///
@@ -118,10 +122,16 @@ impl Journal {
                 sequence = sequence.wrapping_add(1);
             }
         }
-        if self.has_fast_commits(sequence)? {
-            warnings
-                .push("not unmounted; the fast commits in its journal are not applied".to_string());
-        }
+        let changes = match self.fast_commits(sequence) {
+            Ok(changes) => changes,
+            Err(FsError::Device(error)) => return Err(FsError::Device(error)),
+            Err(error) => {
+                warnings.push(alloc::format!(
+                    "not unmounted; the fast commits in its journal are not applied: {error}"
+                ));
+                Changes::default()
+            }
+        };
         // Collected anew: code that removes from a tree is large.
         let mut copies = BTreeMap::new();
         for (block, copied) in core::mem::take(&mut self.copies) {
@@ -134,6 +144,7 @@ impl Journal {
             Replay {
                 copies,
                 seed: self.superblock.seed,
+                changes,
             },
             warnings,
         ))
@@ -246,18 +257,22 @@ impl Journal {
         }
     }
 
-    /// Whether changes newer than the transaction before `sequence` are in the area for fast commits.
-    fn has_fast_commits(&self, sequence: u32) -> Result<bool, FsError> {
+    /// What is newer than the transaction before `sequence`, from the area for fast commits.
+    fn fast_commits(&self, sequence: u32) -> Result<Changes, FsError> {
+        let mut reader = fast::Reader::new(sequence);
+        let mut block = buffer(self.block_bytes);
         // The kernel leaves a block between the log and the area.
-        let area = self.superblock.log_end.saturating_add(1);
-        if area >= self.superblock.end {
-            return Ok(false);
+        for at in self.superblock.log_end.saturating_add(1)..self.superblock.end {
+            if reader.bytes() > FAST_BYTES_MAX {
+                return Err(FsError::unsupported("more than 4 MiB of them"));
+            }
+            self.file
+                .read_at(at.saturating_mul(self.block_bytes), &mut block)?;
+            if reader.block(&block)? == fast::Next::End {
+                break;
+            }
         }
-        let mut start = buffer(16);
-        self.file
-            .read_at(area.saturating_mul(self.block_bytes), &mut start)?;
-        // struct ext4_fc_tl { tag = EXT4_FC_TAG_HEAD, len }, struct ext4_fc_head { features, tid }; little-endian.
-        Ok(start.le16(0)? == 9 && start.le32(8)? == sequence)
+        Ok(reader.changes())
     }
 }
 

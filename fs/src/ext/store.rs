@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
+use super::fast::Changes;
 use super::superblock::Superblock;
 use crate::bytes::{Fields, buffer, index};
 use crate::checksum::crc32c;
@@ -20,11 +21,13 @@ pub(super) struct Replay {
     pub(super) copies: BTreeMap<u64, Copied>,
     /// CRC32C of the journal's UUID.
     pub(super) seed: u32,
+    /// What is newer than those copies.
+    pub(super) changes: Changes,
 }
 
 impl Replay {
     pub(super) fn is_empty(&self) -> bool {
-        self.copies.is_empty()
+        self.copies.is_empty() && self.changes.is_empty()
     }
 }
 
@@ -75,7 +78,12 @@ impl Store {
         self.replay
     }
 
-    /// Whether the journal holds newer copies of blocks.
+    /// What the journal's fast commits have changed.
+    pub(super) const fn changes(&self) -> &Changes {
+        &self.replay.changes
+    }
+
+    /// Whether the journal holds anything newer.
     pub(super) fn is_replayed(&self) -> bool {
         !self.replay.is_empty()
     }

@@ -36,6 +36,8 @@ const LAST: u32 = 8;
 
 /// `s_num_fc_blks` if that is 0.
 const FAST_BLOCKS: u64 = 256;
+/// `JBD2_MIN_JOURNAL_BLOCKS`.
+const LOG_BLOCKS_MIN: u64 = 1024;
 const HEADER_BYTES: usize = 12;
 
 /// How blocks are checked.
@@ -96,6 +98,12 @@ impl Superblock {
             (0, _) => 0,
             (_, 0) => FAST_BLOCKS,
             (_, count) => u64::from(count),
+        };
+        // A log that would be shorter than this has no such area.
+        let fast = if end.saturating_sub(fast) < LOG_BLOCKS_MIN {
+            0
+        } else {
+            fast
         };
         Ok(Self {
             block_bytes: u64::from(raw.be32(0x0c)?),

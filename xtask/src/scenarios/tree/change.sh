@@ -17,6 +17,11 @@ dd if=/dev/null of=sized-300000 bs=1000 seek=10 2>/dev/null
 if [ "$2" = fast ]; then
   sync -f .
   i=0; while [ $i -lt 5 ]; do echo "fast $i" | dd of=fast-$i conv=fsync 2>/dev/null; i=$((i+1)); done
+  mv fast-1 "names/moved"; rm "names/a file with number 3"; ln fast-2 more/hard; mkdir fast-folder
+  echo "in a new folder" | dd of=fast-folder/file conv=fsync 2>/dev/null
+  head -c 30000 /dev/urandom | dd of=sized-1024 oflag=append conv=notrunc,fsync 2>/dev/null
+  dd if=/dev/null of=sized-300000 bs=1000 seek=3 conv=fsync 2>/dev/null
+  echo fast > boot/new; mv boot/new boot/grub/menu.lst; echo last | dd of=fast-last conv=fsync 2>/dev/null
 else
   echo all | dd of=committed conv=fsync 2>/dev/null
 fi
