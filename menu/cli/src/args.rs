@@ -35,6 +35,7 @@ impl Arguments {
     pub fn guest(&mut self) -> Option<&mut GuestOptions> {
         match &mut self.action {
             Action::Check(options) => Some(&mut options.guest),
+            Action::Generate(options) => Some(&mut options.guest),
             _ => None,
         }
     }
@@ -75,6 +76,9 @@ pub enum Action {
     /// Look for what is wrong with menus
     #[command(after_long_help = LINT_EXAMPLES)]
     Lint(LintOptions),
+    /// Print a menu.lst made from a guest's grub.cfg, BLS entries or extlinux.conf
+    #[command(after_long_help = GENERATE_EXAMPLES)]
+    Generate(GenerateOptions),
     /// Draw a menu as the loader would, and list what its entries do
     #[command(after_long_help = SHOW_EXAMPLES)]
     Show(ShowOptions),
@@ -105,6 +109,11 @@ const LINT_EXAMPLES: &str = "Examples:\n  \
     [rules]\n  \
     no-timeout = \"allow\"\n\n\
     Exit codes: 0 clean, 1 findings of the level of --fail-on or graver, 2 something could not be read.";
+
+const GENERATE_EXAMPLES: &str = "Examples:\n  \
+    pvgrub generate guest.img > menu.lst\n  \
+    pvgrub generate guest.img | pvgrub check --menu - guest.img\n\n\
+    Exit codes: 0 a menu was printed, 1 there is nothing to make one of, 2 something cannot be read.";
 
 const SHOW_EXAMPLES: &str = "Examples:\n  \
     pvgrub show /boot/grub/menu.lst\n  \
@@ -148,6 +157,14 @@ pub struct CheckOptions {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = CheckFormat::Human, value_name = "FORMAT")]
     pub format: CheckFormat,
+}
+
+/// Options of `generate`.
+#[derive(Clone, Args, Debug)]
+pub struct GenerateOptions {
+    /// The disks, and how they are read.
+    #[command(flatten)]
+    pub guest: GuestOptions,
 }
 
 /// A guest's disks, and what reading them may cost.

@@ -11,6 +11,7 @@ pub mod check;
 pub mod confine;
 pub mod disk;
 pub mod ending;
+pub mod generate;
 pub mod input;
 pub mod lint;
 pub mod manual;
@@ -34,6 +35,7 @@ pub fn run(arguments: &Arguments, io: &mut Io<'_>) -> std::io::Result<Ending> {
     match &arguments.action {
         args::Action::Check(options) => check::run(options, manner, io),
         args::Action::Lint(options) => lint::run(options, manner, io),
+        args::Action::Generate(options) => generate::run(options, manner, io),
         args::Action::Show(options) => show::run(options, manner, io),
         args::Action::Completions(options) => manual::completions(options, io),
         args::Action::Man(options) => manual::pages(options, io),

@@ -420,7 +420,7 @@ fn without_menu(guest: &Guest, disks: Vec<Disk>, tried: Vec<Tried>) -> Report {
             all.join(" and ")
         ));
         advice.push(format!(
-            "Write a menu with the kernels of {} to /boot/grub/menu.lst in the guest.",
+            "`pvgrub generate DISK` prints a menu.lst made from {}; write it to /boot/grub/menu.lst in the guest.",
             first.place
         ));
     } else if disks.iter().all(|disk| {

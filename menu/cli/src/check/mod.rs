@@ -7,7 +7,7 @@
 mod examine;
 mod guest;
 mod human;
-mod others;
+pub(crate) mod others;
 pub mod report;
 mod watch;
 

@@ -290,8 +290,7 @@ fn other_boot_loaders_are_named_where_there_is_no_menu() {
     assert_eq!(kinds, ["BLS", "grub.cfg", "extlinux"]);
     let ran = run(&["check", &guest], b"");
     assert!(
-        ran.output
-            .contains("Write a menu with the kernels of (hd0,0)/boot/loader/entries"),
+        ran.output.contains("`pvgrub generate DISK`"),
         "{}",
         ran.output
     );

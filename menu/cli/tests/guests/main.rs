@@ -1,6 +1,7 @@
 //! What is said of guests by their disks.
 
 mod check;
+mod generate;
 mod images;
 mod sandbox;
 #[path = "../session/mod.rs"]
