@@ -8,6 +8,7 @@ mod bench;
 mod boot;
 mod checks;
 mod command;
+mod foresight;
 mod fuzz;
 mod guests;
 mod image;

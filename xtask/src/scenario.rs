@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
+use crate::foresight;
+use crate::foresight::Foresight;
 use crate::guests::Width;
 use crate::problem::{Context, Problem, Result};
 use crate::xen::disk::DiskImage;
@@ -84,6 +86,9 @@ pub(crate) struct Stage {
     deadline: Instant,
     guests: Vec<String>,
     plugged: Vec<u32>,
+    /// What is plugged in, by its device in dom0.
+    devices: BTreeMap<String, DiskImage>,
+    foresights: Vec<Foresight>,
 }
 
 impl Stage {
@@ -189,7 +194,9 @@ impl Stage {
         let name = found.lines().last().unwrap_or_default().trim();
         self.dom0
             .run(&format!("until [ -b /dev/{name} ]; do usleep 20000; done"))?;
-        Ok(format!("/dev/{name}"))
+        let device = format!("/dev/{name}");
+        self.devices.insert(device.clone(), image.clone());
+        Ok(device)
     }
 
     /// Creates a guest. A second one gets a number to its name.
@@ -202,7 +209,17 @@ impl Stage {
             before => format!("{}-{}", self.name, before + 1),
         };
         self.guests.push(name.clone());
-        Guest::create(&self.machine, &self.dom0, &name, config, self.deadline)
+        // Before the guest can change its disks.
+        let foresight = config
+            .is_foreseen()
+            .then(|| Foresight::of(config, &self.devices, &self.machine.share(), &self.loader));
+        let guest = Guest::create(&self.machine, &self.dom0, &name, config, self.deadline)?;
+        if let Some(mut foresight) = foresight.flatten() {
+            foresight.console = guest.console_file().to_path_buf();
+            foresight.typed = guest.typed();
+            self.foresights.push(foresight);
+        }
+        Ok(guest)
     }
 
     /// Destroys what the scenario left and saves its consoles.
@@ -349,6 +366,9 @@ pub(crate) fn run(bed: &Arc<Bed>, scenarios: &[&Scenario], plan: &Plan) -> Resul
             }
         }
     }
+    if let Some(tally) = foresight::tally() {
+        println!("{tally}");
+    }
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -415,6 +435,8 @@ fn in_one_machine(
                         deadline: begun + scenario.limit,
                         guests: Vec::new(),
                         plugged: Vec::new(),
+                        devices: BTreeMap::new(),
+                        foresights: Vec::new(),
                     };
                     let stalls = machine.stalls();
                     let mut result = perform(scenario, &mut stage, &plan.folder);
@@ -451,7 +473,13 @@ fn in_one_machine(
 /// Runs one scenario and cleans up after it. An error means that the bed broke.
 fn perform(scenario: &Scenario, stage: &mut Stage, run_folder: &Path) -> Result<Verdict> {
     fs::create_dir_all(&stage.folder)?;
-    let outcome = (scenario.run)(stage);
+    let outcome = (scenario.run)(stage).and_then(|()| {
+        let foresights = std::mem::take(&mut stage.foresights);
+        let difference = foresights.iter().find_map(Foresight::disagreement);
+        difference.map_or(Ok(()), |text| Err(Trouble::Guest(text)))
+    });
+    stage.foresights.clear();
+    stage.devices.clear();
     let cleaned = stage.clean_up(run_folder);
     let log = || {
         run_folder

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::dom0::Dom0;
 use super::machine::Machine;
+use crate::foresight::Typed;
 use crate::problem::{Context, Problem};
 
 /// How often the guest's console is looked at.
@@ -19,6 +20,7 @@ pub(crate) struct Config {
     disks: Vec<String>,
     interfaces: Vec<String>,
     is_paused: bool,
+    is_unforeseen: bool,
 }
 
 impl Config {
@@ -33,6 +35,33 @@ impl Config {
     pub(crate) fn line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
         self
+    }
+
+    /// Something happens to the guest that its disks do not tell: `pvgrub check` is not asked about it.
+    #[expect(dead_code, reason = "no scenario needs it yet")]
+    pub(crate) fn unforeseen(mut self) -> Self {
+        self.is_unforeseen = true;
+        self
+    }
+
+    /// Whether `pvgrub check` is to be asked.
+    pub(crate) fn is_foreseen(&self) -> bool {
+        !self.is_unforeseen
+    }
+
+    /// The value of a line `key=value`, without its quotes.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
+        let value = self
+            .lines
+            .iter()
+            .find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='))?
+            .trim();
+        Some(value.trim_matches(['"', '\'']))
+    }
+
+    /// The disks in xl's own words.
+    pub(crate) fn disk_words(&self) -> &[String] {
+        &self.disks
     }
 
     /// The guest is created but does not run before [`Guest::resume`].
@@ -125,6 +154,7 @@ pub(crate) struct Guest {
     used: usize,
     deadline: Instant,
     created: Instant,
+    typed: Typed,
 }
 
 impl Guest {
@@ -183,6 +213,7 @@ impl Guest {
             used: 0,
             deadline,
             created,
+            typed: Typed::default(),
         };
         if answer.code != 0 {
             return Err(Trouble::Guest(format!(
@@ -201,6 +232,11 @@ impl Guest {
     /// All that the guest has written on its console.
     pub(crate) fn console(&self) -> Vec<u8> {
         fs::read(&self.log).unwrap_or_default()
+    }
+
+    /// The keys typed so far, shared.
+    pub(crate) fn typed(&self) -> Typed {
+        self.typed.clone()
     }
 
     /// The file with the guest's console.
@@ -328,6 +364,10 @@ impl Guest {
     /// # Errors
     /// [`Trouble::Guest`] when the guest is gone, [`Trouble::Bed`] when dom0 does not answer.
     pub(crate) fn type_keys(&self, keys: &[u8]) -> std::result::Result<(), Trouble> {
+        self.typed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(keys);
         let octal: String = keys.iter().map(|b| format!("\\{b:03o}")).collect();
         let id = self.id()?;
         self.dom0.run(&format!(
