@@ -30,7 +30,7 @@ impl Contents {
     /// The most that may be loaded into the guest, without BSS, in bytes.
     pub(crate) const fn limit_loaded(self) -> u64 {
         match self {
-            Contents::Full => 735_000,
+            Contents::Full => 745_000,
             Contents::Small => 655_000,
         }
     }
