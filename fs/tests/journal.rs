@@ -440,8 +440,9 @@ fn fast_commits_are_replayed_as_the_kernel_does() {
         arguments.extend_from_slice(options);
         arguments.extend_from_slice(&[image.to_str().unwrap(), "64M"]);
         run("e2fsprogs", "mke2fs", &arguments);
-        let crash = {
-            let mounted = kernel::Mount::new("ext4", &image, &root, "");
+        {
+            // No whole commit comes in between.
+            let mounted = kernel::Mount::new("ext4", &image, &root, ",commit=600");
             let tree = [
                 ("boot".into(), Sample::Directory),
                 ("boot/menu.lst".into(), Sample::File(b"old menu".to_vec())),
@@ -451,8 +452,9 @@ fn fast_commits_are_replayed_as_the_kernel_does() {
             write_tree(&mounted.path, &tree);
             run("coreutils", "sync", &["-f", root.to_str().unwrap()]);
             small_changes(&root);
-            host::read(&image).unwrap()
-        };
+            images::xfs::crash(&root, "shutdown");
+        }
+        let crash = host::read(&image).unwrap();
         let copy = scratch.path("copy");
         host::write(&copy, &crash).unwrap();
         let expected = {

@@ -4,9 +4,10 @@
 //! numbers are little-endian. [`Reader`] takes the blocks of their area one by one and keeps what whole commits say;
 //! [`Changes`] answers for inodes, names and places of data what the disk would say after a replay.
 
-use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::cmp::Ordering;
+use core::ops::Range;
 
 use super::extent;
 use super::inode::flags;
@@ -21,7 +22,6 @@ mod tags {
     pub(super) const DEL_RANGE: u16 = 2;
     pub(super) const CREATE: u16 = 3;
     pub(super) const LINK: u16 = 4;
-    pub(super) const UNLINK: u16 = 5;
     pub(super) const INODE: u16 = 6;
     pub(super) const PAD: u16 = 7;
     pub(super) const TAIL: u16 = 8;
@@ -29,22 +29,60 @@ mod tags {
 }
 
 /// The most tags that are applied: four times what an area of the usual size can hold of its usual content.
-const TAGS_MAX: usize = 1 << 16;
+const TAGS_MAX: u64 = 1 << 16;
 /// `i_block` in an inode.
-const PLACES: core::ops::Range<usize> = 0x28..0x64;
+const PLACES: Range<usize> = 0x28..0x64;
 
-/// One thing done to a name.
-#[derive(Clone, Copy)]
-enum Step {
-    /// It names this inode, unless it named one already.
-    Link(u32),
-    /// It does not name this inode any more.
-    Unlink(u32),
+/// One change, of an inode or of a name in the directory that the inode is.
+struct Change {
+    inode: u32,
+    /// Empty where the inode itself changes.
+    name: Vec<u8>,
+    /// Changes are applied in this order.
+    age: u64,
+    what: What,
 }
 
-/// A stretch of a file's blocks that lies elsewhere now: first, behind the last, and where, if it was written.
-#[derive(Clone, Copy)]
-struct Range {
+enum What {
+    /// The name is of this inode, unless it was of one already.
+    Link(u32),
+    /// The name is not of this inode any more.
+    Unlink(u32),
+    /// The inode was made: a directory holds nothing but what changes say of its names.
+    Made,
+    /// The inode is this.
+    Inode(Vec<u8>),
+    /// The file's blocks from here to there are elsewhere now: where, if they were written.
+    Blocks(Range<u64>, Option<u64>),
+}
+
+impl Ord for Change {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let first = self.inode.cmp(&other.inode);
+        let second = || self.name.cmp(&other.name);
+        first
+            .then_with(second)
+            .then_with(|| self.age.cmp(&other.age))
+    }
+}
+
+impl PartialOrd for Change {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Change {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Change {}
+
+/// Blocks of file `inode`, behind the last of which is `end`, that lie from `physical` on if they were written.
+struct Piece {
+    inode: u32,
     start: u64,
     end: u64,
     physical: Option<u64>,
@@ -53,26 +91,51 @@ struct Range {
 /// What fast commits have changed.
 #[derive(Default)]
 pub(super) struct Changes {
-    inodes: BTreeMap<u32, Vec<u8>>,
-    /// Parts of files; in the order of the commits, and after [`Changes::settle`] in the order of the file.
-    ranges: BTreeMap<u32, Vec<Range>>,
-    /// By directory and name.
-    names: BTreeMap<(u32, Vec<u8>), Vec<Step>>,
-    /// Inodes that were made: directories among them hold nothing but what `names` says.
-    made: BTreeSet<u32>,
+    /// By inode, then by name, then by age.
+    all: Vec<Change>,
+    /// What became of those of blocks: by inode, then in the file's order.
+    pieces: Vec<Piece>,
 }
 
 impl Changes {
-    pub(super) fn is_empty(&self) -> bool {
-        self.inodes.is_empty() && self.ranges.is_empty() && self.names.is_empty()
+    fn new(changes: BinaryHeap<Change>) -> Self {
+        let all = changes.into_sorted_vec();
+        let mut pieces = Vec::new();
+        for group in all.chunk_by(|one, other| one.inode == other.inode) {
+            settle(group, &mut pieces);
+        }
+        Self { all, pieces }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The changes of one name, or of the inode itself.
+    fn of(&self, inode: u32, name: &[u8]) -> &[Change] {
+        let key = |change: &Change| {
+            change
+                .inode
+                .cmp(&inode)
+                .then_with(|| (*change.name).cmp(name))
+        };
+        let start = self.all.partition_point(|change| key(change).is_lt());
+        let rest = self.all.get(start..).unwrap_or_default();
+        let len = rest.partition_point(|change| key(change).is_eq());
+        rest.get(..len).unwrap_or_default()
     }
 
     /// Makes of `raw`, the inode `number` as the disk has it, what it is now; whether that is anything else.
     pub(super) fn apply(&self, number: u32, raw: &mut [u8]) -> Result<bool, FsError> {
-        let Some(newer) = self.inodes.get(&number) else {
+        let mut newest = self.of(number, &[]).iter().rev();
+        let newer = newest.find_map(|change| match &change.what {
+            What::Inode(raw) => Some(raw),
+            _ => None,
+        });
+        let Some(newer) = newer else {
             return Ok(false);
         };
-        let mut put = |range: core::ops::Range<usize>| {
+        let mut put = |range: Range<usize>| {
             if let (Some(to), Some(from)) = (raw.get_mut(range.clone()), newer.get(range)) {
                 to.copy_from_slice(from);
             }
@@ -84,7 +147,7 @@ impl Changes {
         } else if !extent::is_node(raw.get(PLACES).unwrap_or_default())?
             && let Some(places) = raw.get_mut(PLACES)
         {
-            // The tree that the disk has for it is nobody's; all that the file has is in `ranges`.
+            // The tree that the disk has for it is nobody's; all that the file has is in `pieces`.
             places.fill(0);
             if let Some(header) = places.first_chunk_mut::<8>() {
                 *header = extent::EMPTY;
@@ -95,143 +158,135 @@ impl Changes {
 
     /// The inode that `name` in directory `dir` is of, where the disk says `found`.
     pub(super) fn name(&self, dir: u32, name: &[u8], found: Option<u32>) -> Option<u32> {
-        if self.names.is_empty() {
-            return found;
-        }
-        let steps = self.names.get(&(dir, name.to_vec()));
-        steps
-            .into_iter()
-            .flatten()
-            .fold(found, |found, step| match (step, found) {
-                (&Step::Link(inode), None) => Some(inode),
-                (Step::Unlink(inode), Some(now)) if *inode == now => None,
+        let mut found = found;
+        for change in self.of(dir, name) {
+            found = match (&change.what, found) {
+                (&What::Link(inode), None) => Some(inode),
+                (&What::Unlink(inode), Some(now)) if inode == now => None,
                 _ => found,
-            })
+            };
+        }
+        found
     }
 
     /// Whether anything is known of `name` in directory `dir`.
     pub(super) fn knows(&self, dir: u32, name: &[u8]) -> bool {
-        !self.names.is_empty() && self.names.contains_key(&(dir, name.to_vec()))
+        !self.of(dir, name).is_empty()
     }
 
     /// The names in directory `dir` of which anything is known, in their own order.
     pub(super) fn names_in(&self, dir: u32) -> impl Iterator<Item = &[u8]> {
-        self.names
-            .range((dir, Vec::new())..)
-            .take_while(move |((at, _), _)| *at == dir)
-            .map(|((_, name), _)| name.as_slice())
+        let start = self.all.partition_point(|change| change.inode < dir);
+        let rest = self.all.get(start..).unwrap_or_default();
+        let len = rest.partition_point(|change| change.inode == dir);
+        let own = rest.get(..len).unwrap_or_default();
+        own.chunk_by(|one, other| one.name == other.name)
+            .filter_map(|group| group.first())
+            .map(|change| change.name.as_slice())
+            .filter(|name| !name.is_empty())
     }
 
     /// Whether directory `dir` is so new that the disk's blocks say nothing of it.
     pub(super) fn is_made(&self, dir: u32) -> bool {
-        self.made.contains(&dir)
+        let mut own = self.of(dir, &[]).iter();
+        own.any(|change| matches!(change.what, What::Made))
     }
 
     /// Where `block` of file `inode` is: a span of what changed, or else how many blocks from there on did not.
     pub(super) fn span(&self, inode: u32, block: u64) -> Result<Span, u64> {
-        let Some(ranges) = self.ranges.get(&inode) else {
-            return Err(u64::MAX);
-        };
-        let position = ranges.partition_point(|range| range.end <= block);
-        let Some(range) = ranges.get(position) else {
-            return Err(u64::MAX);
-        };
-        match block.checked_sub(range.start) {
-            Some(skip) => Ok(Span {
-                physical: range.physical.map(|start| start.saturating_add(skip)),
-                blocks: range.end.saturating_sub(block),
-            }),
-            None => Err(range.start.saturating_sub(block)),
+        let position = self
+            .pieces
+            .partition_point(|piece| (piece.inode, piece.end) <= (inode, block));
+        match self.pieces.get(position) {
+            Some(piece) if piece.inode == inode => match block.checked_sub(piece.start) {
+                Some(skip) => Ok(Span {
+                    physical: piece.physical.map(|start| start.saturating_add(skip)),
+                    blocks: piece.end.saturating_sub(block),
+                }),
+                None => Err(piece.start.saturating_sub(block)),
+            },
+            _ => Err(u64::MAX),
         }
-    }
-
-    fn add(&mut self, tag: u16, value: &[u8]) -> Result<(), FsError> {
-        let inode = value.le32(0)?;
-        match tag {
-            tags::ADD_RANGE => {
-                let (logical, extent) = extent::record(value.get(4..).unwrap_or_default())?;
-                self.ranges.entry(inode).or_default().push(Range {
-                    start: logical.start,
-                    end: logical.end,
-                    physical: extent,
-                });
-            }
-            tags::DEL_RANGE => {
-                let start = u64::from(value.le32(4)?);
-                self.ranges.entry(inode).or_default().push(Range {
-                    start,
-                    end: start.saturating_add(u64::from(value.le32(8)?)),
-                    physical: None,
-                });
-            }
-            tags::CREATE | tags::LINK | tags::UNLINK => {
-                let child = value.le32(4)?;
-                let name = value.get(8..).unwrap_or_default().to_vec();
-                let step = match tag {
-                    tags::UNLINK => Step::Unlink(child),
-                    _ => Step::Link(child),
-                };
-                self.names.entry((inode, name)).or_default().push(step);
-                if tag == tags::CREATE {
-                    self.made.insert(child);
-                }
-            }
-            tags::INODE => {
-                let raw = value.get(4..).unwrap_or_default().to_vec();
-                self.inodes.insert(inode, raw);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Puts the ranges of each file in its order, the younger ones before the older where both speak.
-    fn settle(mut self) -> Self {
-        for ranges in self.ranges.values_mut() {
-            *ranges = settled(ranges);
-        }
-        self
     }
 }
 
-fn settled(ranges: &[Range]) -> Vec<Range> {
-    let mut bounds: BinaryHeap<Reverse<u64>> = BinaryHeap::new();
-    let mut waiting: BinaryHeap<(Reverse<u64>, usize)> = BinaryHeap::new();
-    for (age, range) in ranges.iter().enumerate() {
-        bounds.push(Reverse(range.start));
-        bounds.push(Reverse(range.end));
-        waiting.push((Reverse(range.start), age));
+/// Adds the changed blocks of one inode in the file's order: the youngest change, where several speak of the same.
+fn settle(group: &[Change], pieces: &mut Vec<Piece>) {
+    let blocks = |at: usize| match group.get(at).map(|change| &change.what) {
+        Some(What::Blocks(range, physical)) => Some((range, *physical)),
+        _ => None,
+    };
+    // Heaps give the largest first: these are turned over where the smallest is wanted.
+    let (mut bounds, mut waiting) = (BinaryHeap::new(), BinaryHeap::new());
+    for at in 0..group.len() {
+        if let Some((range, _)) = blocks(at) {
+            bounds.push((!range.start, 0));
+            bounds.push((!range.end, 0));
+            waiting.push((!range.start, at));
+        }
     }
     // Those that have begun, the youngest first.
-    let mut begun: BinaryHeap<usize> = BinaryHeap::new();
-    let mut found: Vec<Range> = Vec::new();
-    while let Some(Reverse(at)) = bounds.pop() {
-        while let Some(&(Reverse(start), age)) = waiting.peek()
-            && start <= at
+    let mut begun: BinaryHeap<(u64, usize)> = BinaryHeap::new();
+    while let Some((bound, _)) = bounds.pop() {
+        let Some(&(next, _)) = bounds.peek() else {
+            return;
+        };
+        let (start, end) = (!bound, !next);
+        while let Some(&(first, at)) = waiting.peek()
+            && !first <= start
         {
             waiting.pop();
-            begun.push(age);
+            begun.push((size(at), at));
         }
-        let Some(&Reverse(next)) = bounds.peek() else {
+        while let Some((range, physical)) = begun.peek().and_then(|&(_, at)| blocks(at)) {
+            if range.end <= start {
+                begun.pop();
+                continue;
+            }
+            if start < end {
+                let skip = start.saturating_sub(range.start);
+                pieces.push(Piece {
+                    inode: group.first().map_or(0, |change| change.inode),
+                    start,
+                    end,
+                    physical: physical.map(|first| first.saturating_add(skip)),
+                });
+            }
             break;
-        };
-        let now = loop {
-            let range = begun.peek().and_then(|&age| ranges.get(age));
-            match range {
-                Some(range) if range.end <= at => begun.pop(),
-                other => break other,
-            };
-        };
-        if let Some(range) = now.filter(|_| at < next) {
-            let skip = at.saturating_sub(range.start);
-            found.push(Range {
-                start: at,
-                end: next,
-                physical: range.physical.map(|start| start.saturating_add(skip)),
-            });
         }
     }
-    found
+}
+
+/// What a tag with `value` says.
+fn change(tag: u16, value: &[u8], age: u64) -> Result<Change, FsError> {
+    let inode = value.le32(0)?;
+    let mut name = Vec::new();
+    let what = match tag {
+        tags::ADD_RANGE => {
+            let (logical, physical) = extent::record(value.get(4..).unwrap_or_default())?;
+            What::Blocks(logical, physical)
+        }
+        tags::DEL_RANGE => {
+            let start = u64::from(value.le32(4)?);
+            let count = u64::from(value.le32(8)?);
+            What::Blocks(start..start.saturating_add(count), None)
+        }
+        tags::INODE => What::Inode(value.get(4..).unwrap_or_default().to_vec()),
+        _ => {
+            let child = value.le32(4)?;
+            name = value.get(8..).unwrap_or_default().to_vec();
+            match tag {
+                tags::CREATE | tags::LINK => What::Link(child),
+                _ => What::Unlink(child),
+            }
+        }
+    };
+    Ok(Change {
+        inode,
+        name,
+        age,
+        what,
+    })
 }
 
 /// Whether more blocks of the area may hold something.
@@ -247,12 +302,13 @@ pub(super) struct Reader {
     sequence: u32,
     /// Of the tags of the commit that is being read.
     sum: u32,
-    /// Those tags.
-    open: Vec<(u16, Vec<u8>)>,
+    /// What these say.
+    open: Vec<Change>,
     has_begun: bool,
-    count: usize,
+    count: u64,
     bytes: u64,
-    changes: Changes,
+    /// What whole commits say.
+    changes: BinaryHeap<Change>,
 }
 
 impl Reader {
@@ -264,7 +320,7 @@ impl Reader {
             has_begun: false,
             count: 0,
             bytes: 0,
-            changes: Changes::default(),
+            changes: BinaryHeap::new(),
         }
     }
 
@@ -303,9 +359,7 @@ impl Reader {
                         return Ok(Next::End);
                     }
                     self.sum = 0;
-                    for (tag, value) in core::mem::take(&mut self.open) {
-                        self.changes.add(tag, &value)?;
-                    }
+                    self.changes.extend(self.open.drain(..));
                     rest = rest.get(whole..).unwrap_or_default();
                     continue;
                 }
@@ -315,7 +369,18 @@ impl Reader {
                     if self.count > TAGS_MAX {
                         return Err(FsError::unsupported("more than 65536 fast commits"));
                     }
-                    self.open.push((tag, value.to_vec()));
+                    let one = change(tag, value, self.count)?;
+                    if tag == tags::CREATE
+                        && let What::Link(inode) = one.what
+                    {
+                        self.open.push(Change {
+                            inode,
+                            name: Vec::new(),
+                            age: self.count,
+                            what: What::Made,
+                        });
+                    }
+                    self.open.push(one);
                 }
                 _ => return Ok(Next::End),
             }
@@ -332,6 +397,6 @@ impl Reader {
 
     /// What the commits that are whole have changed. One that is not was being written when the machine stopped.
     pub(super) fn changes(self) -> Changes {
-        self.changes.settle()
+        Changes::new(self.changes)
     }
 }

@@ -63,7 +63,7 @@ pub(super) const EXT: &[Scenario] = rows! {
     "fs-ext4-dirty" dirty "rw" 96 ["-t", "ext4", "-b", "4096"];
     "fs-ext4-dirty-32bit" dirty "rw" 96 ["-t", "ext4", "-b", "1024", "-O", "^64bit,^metadata_csum,uninit_bg"];
     "fs-ext4-dirty-data" dirty "data=journal" 96 ["-t", "ext4", "-b", "1024", "-J", "size=16"];
-    "fs-ext4-dirty-fast-commit" dirty_fast "rw" 96 ["-t", "ext4", "-b", "4096", "-O", "fast_commit"];
+    "fs-ext4-dirty-fast-commit" dirty_fast "commit=600" 96 ["-t", "ext4", "-b", "4096", "-O", "fast_commit"];
 };
 
 pub(super) const OTHERS: &[Scenario] = &[
