@@ -266,10 +266,11 @@ fn what_cannot_be_read_keeps_its_name() {
         logical("egg", SHOWN, &[(1, &circle("hen"))]),
         logical("hen", HIDDEN, &[(1, &circle("egg"))]),
         logical("origin", SHOWN, &[(1, LINEAR)]),
-        logical("snap", SHOWN, &[(1, LINEAR)]),
+        // As LVM writes it: the one that users see is hidden in the text, and the other way round.
+        logical("snap", HIDDEN, &[(1, LINEAR)]),
         logical(
             "snapshot0",
-            HIDDEN,
+            SHOWN,
             &[(
                 1,
                 "type = \"snapshot\"\norigin = \"origin\"\ncow_store = \"snap\"",
@@ -291,7 +292,14 @@ fn what_cannot_be_read_keeps_its_name() {
     for (own, reason) in expected {
         assert_eq!(why(&made, &format!("(lvm/my--vg-{own})")), reason, "{own}");
     }
-    assert!(made.get(&name("(lvm/my--vg-hen)")).is_none());
+    for hidden in ["hen", "snapshot0"] {
+        let hidden = format!("(lvm/my--vg-{hidden})");
+        assert!(made.get(&name(&hidden)).is_none(), "{hidden}");
+    }
+    let origin = volume(&made, "(lvm/my--vg-origin)");
+    assert_eq!(origin.len_bytes(), EXTENT as u64);
+    let error = origin.overwrite(0, b"x").unwrap_err();
+    assert_eq!(error, BlockError::ReadOnly("it has snapshots".into()));
     let half = all(&pair(&both(&logical("l", SHOWN, &[(1, LINEAR)])))[..1]);
     let missing = format!("physical volume {} is missing (it was /dev/sd1)", dashed(B));
     assert_eq!(why(&half, "(lvm/my--vg-l)"), missing);

@@ -42,12 +42,37 @@ struct Entry<'a> {
     built: Option<Result<Volume, String>>,
 }
 
+/// A snapshot: a hidden volume's segment says of which volume it is, and where its changes are. Users know it by the
+/// name of the latter.
+struct Snapshot<'a> {
+    segment: &'a [u8],
+    origin: &'a [u8],
+    store: &'a [u8],
+    is_merging: bool,
+}
+
+impl<'a> Snapshot<'a> {
+    fn of(name: &'a [u8], text: Section<'a>) -> Option<Self> {
+        let mut segments = text.sections().map(|(_, segment)| segment);
+        let segment = segments.find(|segment| segment.text(b"type") == b"snapshot")?;
+        let merging = segment.text(b"merging_store");
+        Some(Self {
+            segment: name,
+            origin: segment.text(b"origin"),
+            store: match merging {
+                [] => segment.text(b"cow_store"),
+                store => store,
+            },
+            is_merging: !merging.is_empty(),
+        })
+    }
+}
+
 struct Group<'a> {
     extent_bytes: u64,
     physical: Vec<Extents<'a>>,
     logical: Vec<Entry<'a>>,
-    /// Snapshots' segments.
-    snapshots: Vec<Section<'a>>,
+    snapshots: Vec<Snapshot<'a>>,
     /// Which legs of the volume at work are left out, and why.
     lost: String,
 }
@@ -67,7 +92,12 @@ pub(super) fn volumes(
         else {
             continue;
         };
-        if !text.has(b"status", b"VISIBLE") {
+        let is_shown = match group.role(own) {
+            Some(Role::Segment) => false,
+            Some(Role::Store) => true,
+            None => text.has(b"status", b"VISIBLE"),
+        };
+        if !is_shown {
             continue;
         }
         // As GRUB 2 writes it: each `-` of the two names twice.
@@ -94,6 +124,14 @@ pub(super) fn volumes(
     }
 }
 
+/// What a volume is to a snapshot.
+enum Role {
+    /// It has the snapshot's segment.
+    Segment,
+    /// It has the changes.
+    Store,
+}
+
 impl<'a> Group<'a> {
     fn new(section: Section<'a>, parts: &[(&Part, &Physical)]) -> Self {
         let mut group = Self {
@@ -112,11 +150,7 @@ impl<'a> Group<'a> {
             });
         }
         for (name, text) in inner(b"logical_volumes") {
-            for (_, segment) in text.sections() {
-                if segment.text(b"type") == b"snapshot" {
-                    group.snapshots.push(segment);
-                }
-            }
+            group.snapshots.extend(Snapshot::of(name, text));
             group.logical.push(Entry {
                 name,
                 text,
@@ -126,16 +160,25 @@ impl<'a> Group<'a> {
         group
     }
 
+    /// Whether the volume `name` is a part of a snapshot.
+    fn role(&self, name: &[u8]) -> Option<Role> {
+        self.snapshots.iter().find_map(|snapshot| {
+            if snapshot.segment == name {
+                Some(Role::Segment)
+            } else {
+                (snapshot.store == name).then_some(Role::Store)
+            }
+        })
+    }
+
     /// A volume that users know.
     fn visible(&mut self, name: &'a [u8]) -> Result<Volume, String> {
-        for snapshot in &self.snapshots {
-            let merging = snapshot.text(b"merging_store");
-            if merging == name || snapshot.text(b"cow_store") == name {
-                return Err("it is a snapshot, which pv-grub does not read".into());
-            }
-            if !merging.is_empty() && snapshot.text(b"origin") == name {
-                return Err("a snapshot is being merged into it".into());
-            }
+        if self.role(name).is_some() {
+            return Err("it is a snapshot, which pv-grub does not read".into());
+        }
+        let mut merging = self.snapshots.iter().filter(|one| one.is_merging);
+        if merging.any(|snapshot| snapshot.origin == name) {
+            return Err("a snapshot is being merged into it".into());
         }
         self.build(name, 0)
     }
@@ -181,7 +224,7 @@ impl<'a> Group<'a> {
         let has_snapshots = self
             .snapshots
             .iter()
-            .any(|snapshot| snapshot.text(b"origin") == name);
+            .any(|snapshot| snapshot.origin == name);
         let read_only = if has_snapshots {
             Some("it has snapshots")
         } else if volume.has(b"status", b"WRITE") {
