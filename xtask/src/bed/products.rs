@@ -58,6 +58,7 @@ const MODULES: &[&str] = &[
     "dm-mod",
     "dm-mirror",
     "dm-raid",
+    "dm-snapshot",
     "raid1",
     "linear",
 ]; // one list for both, since each kernel may be either

@@ -111,6 +111,7 @@ fn make_disk(bed: &Bed, folder: &Path) -> Result<DiskImage> {
         payload_bytes,
         more: [DD, &network::linux_script()].concat(),
         programs: network::CLIENTS.to_vec(),
+        modules: Vec::new(),
     };
     let small = ramdisk::build(bed, kernel, &recipe(0))?;
     let payload = INITRD_BYTES.saturating_sub(small.bytes.len() + 512);

@@ -1,10 +1,14 @@
 //! Kernel and module on logical volumes and RAID arrays that LVM and mdadm made in dom0.
 
+mod debian;
+mod names;
+
 use std::time::Duration;
 
 use crate::problem::Result;
 use crate::scenario::{Outcome, Scenario, Stage};
 use crate::scenarios::hello::{self, Content, Entry, content, expect_hello_with, loader};
+use crate::scenarios::wide32::SHIM_MIB;
 use crate::xen::disk::{self, DiskImage, FileSystem, MIB};
 use crate::xen::storage;
 
@@ -19,7 +23,7 @@ struct Volume {
     /// Size of each disk in MiB.
     disks: &'static [u64],
     /// Shell that makes the volume, puts its device into `$dev`, and after [`COPY`] takes it apart again. The disks are
-    /// `$a` and `$b`; `$1` is a word of the scenario's own for names.
+    /// `$a` and `$b`.
     make: &'static str,
     close: &'static str,
     /// The volume's name in the menu.
@@ -33,10 +37,13 @@ macro_rules! volumes {
         &[$(Scenario {
             name: $name,
             limit: LIMIT,
-            mib: GUEST_MIB,
-            run: |stage| place(stage, &Volume {
-                disks: &$disks, make: $make, close: $close, name: $volume, given: &$given,
-            }),
+            mib: GUEST_MIB + SHIM_MIB,
+            run: |stage| {
+                let stage = if $name.starts_with("shim-") { stage.of_32_bits() } else { stage };
+                place(stage, &Volume {
+                    disks: &$disks, make: $make, close: $close, name: $volume, given: &$given,
+                })
+            },
         }),*]
     };
 }
@@ -44,7 +51,10 @@ macro_rules! volumes {
 /// `lvm` for the two disks alone.
 const LVM: &str = "L() { c=$1; shift; lvm $c --config \"$conf\" --devices $a,$b -y \"$@\"; }; ";
 
-pub(super) const ALL: &[Scenario] = volumes! {
+pub(super) use debian::TABLE as DEBIAN;
+pub(super) use names::TABLE as NAMES;
+
+pub(super) const PLACES: &[Scenario] = volumes! {
     "place-lvm-linear" [24, 24], [0, 1], "(lvm/my--group-ro--ot)"
         "L pvcreate $a $b; L vgcreate -s 1M my-group $a $b; L lvcreate -Wn -l 1 -n ro-ot my-group $b; \
          for d in $a $b $a $b; do L lvextend -l +1 my-group/ro-ot $d; done; \
@@ -62,6 +72,19 @@ pub(super) const ALL: &[Scenario] = volumes! {
     "place-lvm-mirror" [48, 48], [0, 1], "(lvm/mirror-root)"
         "L pvcreate $a $b; L vgcreate mirror $a $b; L lvcreate -Wn --type mirror --mirrorlog core -m 1 -L 28M -n root mirror; dev=/dev/mirror/root; ",
         "L vgchange -an mirror";
+    "place-lvm-snapshot-origin" [48, 48], [0, 1], "(lvm/origin-root)"
+        "L pvcreate $a $b; L vgcreate origin $a $b; L lvcreate -Wn -L 28M -n root origin; dev=/dev/origin/root; ",
+        "L lvcreate -s -L 8M -n snap origin/root; dd if=/dev/zero of=/dev/origin/snap bs=1M count=4 conv=fsync 2>/dev/null; L vgchange -an origin";
+    "place-lvm-on-md" [48, 48], [0, 1], "(lvm/above-root)"
+        "mdadm --create /dev/md122 --run --metadata=1.0 --level=1 --raid-devices=2 --assume-clean $a $b; p=$a q=$b a=/dev/md122 b=/dev/md122; \
+         L pvcreate $a; L vgcreate above $a; L lvcreate -Wn -l 100%FREE -n root above; dev=/dev/above/root; ",
+        "L vgchange -an above; mdadm --stop /dev/md122";
+    "shim-place-lvm-linear" [24, 24], [0, 1], "(lvm/thirty--two-root)"
+        "L pvcreate $a $b; L vgcreate thirty-two $a $b; L lvcreate -Wn -l 100%FREE -n root thirty-two; dev=/dev/thirty-two/root; ",
+        "L vgchange -an thirty-two";
+    "shim-place-md-1.2" [32, 32], [0, 1], "(md/bits)"
+        "mdadm --create /dev/md123 --run --metadata=1.2 --name=bits --level=1 --raid-devices=2 --assume-clean $a $b; dev=/dev/md123; ",
+        "mdadm --stop $dev";
     "place-md-0.90" [32, 32], [0, 1], "(md/90)"
         "mdadm --create /dev/md90 --run --metadata=0.90 --level=1 --raid-devices=2 --assume-clean $a $b; dev=/dev/md90; ",
         "mdadm --stop $dev";
@@ -74,6 +97,23 @@ pub(super) const ALL: &[Scenario] = volumes! {
     "place-md-1.2" [32, 32], [0, 1], "(md/120)"
         "mdadm --create /dev/md120 --run --metadata=1.2 --homehost=dom0 --level=1 --raid-devices=2 --assume-clean $a $b; dev=/dev/md120; ",
         "mdadm --stop $dev";
+    "place-md-1.0-one-half" [32, 32], [1], "(md/half)"
+        "mdadm --create /dev/md101 --run --metadata=1.0 --name=half --level=1 --raid-devices=2 --assume-clean $a $b; dev=/dev/md101; ",
+        "mdadm --stop $dev";
+    // The first half was taken out before anything was written: what it has is old.
+    "place-md-1.2-stale-half" [32, 32], [0, 1], "(md/stale)"
+        "mdadm --create /dev/md124 --run --metadata=1.2 --name=stale --level=1 --raid-devices=2 --assume-clean $a $b; dev=/dev/md124; \
+         mdadm $dev --fail $a --remove $a; ",
+        "mdadm --stop $dev";
+    "place-md-0.90-stale-half" [32, 32], [0, 1], "(md/89)"
+        "mdadm --create /dev/md89 --run --metadata=0.90 --level=1 --raid-devices=2 --assume-clean $a $b; dev=/dev/md89; \
+         mdadm $dev --fail $a --remove $a; ",
+        "mdadm --stop $dev";
+    // The first half was put in last, and has hardly been written yet.
+    "place-md-1.0-half-being-rebuilt" [32, 32], [0, 1], "(md/rebuilt)"
+        "mdadm --create /dev/md125 --run --metadata=1.0 --name=rebuilt --level=1 --raid-devices=2 missing $b; dev=/dev/md125; ",
+        "echo 1 > /sys/block/md125/md/sync_speed_max; echo 1 > /sys/block/md125/md/sync_speed_min; mdadm $dev --add $a; \
+         grep -q recover /sys/block/md125/md/sync_action; mdadm --stop $dev";
     "place-md-linear" [24, 24], [0, 1], "(md/lin)"
         "mdadm --create /dev/md121 --run --metadata=1.2 --name=lin --level=linear --raid-devices=2 $a $b; dev=/dev/md121; ",
         "mdadm --stop $dev";

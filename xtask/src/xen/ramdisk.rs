@@ -30,8 +30,10 @@ pub(crate) struct Recipe {
     pub(crate) payload_bytes: usize,
     /// More shell for the guest, run before its last line.
     pub(crate) more: String,
-    /// Programs of the bed that the guest has beside busybox, such as `usr/bin/atftp`.
+    /// Programs of the bed that the guest has beside busybox, such as `usr/bin/atftp` and `sbin/lvm`.
     pub(crate) programs: Vec<&'static str>,
+    /// Modules of the kernel that are loaded beside those for every guest.
+    pub(crate) modules: Vec<&'static str>,
 }
 
 /// A finished initrd.
@@ -60,8 +62,11 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
     if !recipe.more.is_empty() {
         cpio.file("more", 0o644, recipe.more.as_bytes());
     }
-    add_programs(&mut cpio, bed, &recipe.programs)?;
-    modules(&mut cpio, &KernelModules::open(&kernel.modules)?, MODULES)?;
+    for root in [&bed.root, &bed.storage] {
+        add_programs(&mut cpio, root, &recipe.programs)?;
+    }
+    let wanted = [MODULES, &recipe.modules].concat();
+    modules(&mut cpio, &KernelModules::open(&kernel.modules)?, &wanted)?;
     let mut payload_sha256 = String::new();
     if recipe.payload_bytes > 0 {
         let payload = noise(recipe.payload_bytes);
@@ -74,18 +79,19 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
     })
 }
 
-/// Puts programs of the bed into `/bin`, and their libraries where the dynamic loader looks.
-fn add_programs(cpio: &mut Cpio, bed: &Bed, programs: &[&str]) -> Result<()> {
-    if programs.is_empty() {
+/// Puts those programs that are in `root` into `/bin`, and their libraries where the dynamic loader looks.
+fn add_programs(cpio: &mut Cpio, root: &Path, programs: &[&str]) -> Result<()> {
+    let files = programs.iter().map(|path| root.join(path));
+    let files: Vec<PathBuf> = files.filter(|file| file.exists()).collect();
+    if files.is_empty() {
         return Ok(());
     }
-    let files: Vec<PathBuf> = programs.iter().map(|path| bed.root.join(path)).collect();
     for file in &files {
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.context(|| "a program without a name")?;
         cpio.file(&format!("bin/{name}"), 0o755, &read(file)?);
     }
-    for (name, file) in with_libraries(&bed.root, &files)? {
+    for (name, file) in with_libraries(root, &files)? {
         let folder = if name.starts_with("ld-linux") {
             "lib64"
         } else {

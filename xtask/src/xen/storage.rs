@@ -9,7 +9,14 @@ use crate::problem::{Context, Result};
 use crate::scenario::Stage;
 
 /// The kernel's part; loaded by the first scenario that needs it.
-const MODULES: &[&str] = &["dm-mod", "dm-mirror", "dm-raid", "raid1", "linear"];
+const MODULES: &[&str] = &[
+    "dm-mod",
+    "dm-mirror",
+    "dm-raid",
+    "dm-snapshot",
+    "raid1",
+    "linear",
+];
 
 /// Makes `lvm` and `mdadm` usable by the shell that runs it: one line, to be put before what uses them.
 ///
