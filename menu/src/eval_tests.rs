@@ -3,6 +3,7 @@
 use super::*;
 use crate::fake::{FakeMachine, FakeTerminal};
 use crate::parse::parse;
+use alloc::format;
 use std::string::ToString;
 
 struct Ran {
@@ -357,7 +358,20 @@ fn finding() {
     assert!(run("title a\nfind /none\n").error().starts_with("Error 15"));
     let ran = run("title a\nfind --set-root /v\nfind --set-root --label root\n");
     assert_eq!(ran.log, ["reset", "root (hd0,0) Mount", "root (hd0) Mount"]);
-    assert!(run("title a\nfind\n").error().starts_with("Error 30"));
+    for quoted in [
+        "find --label \"my disk\" --set-root",
+        "find --set-root --label my\\ disk",
+    ] {
+        let ran = run(&format!("title a\n{quoted}\nroot \"LABEL=my disk\"\n"));
+        let log = ["reset", "root (hd0) Mount", "root LABEL=my disk Mount"];
+        assert_eq!(ran.log, log, "{quoted}");
+    }
+    let unquoted = run("title a\nfind --label my disk\n");
+    assert!(unquoted.error().starts_with("Error 15"));
+    for bad in ["find", "find --label", "find --label \"\""] {
+        let ran = run(&format!("title a\n{bad}\n"));
+        assert!(ran.error().starts_with("Error 30"), "{bad}");
+    }
 }
 
 #[test]

@@ -155,7 +155,9 @@ impl Machine for FakeMachine {
             Search::File(file) if self.files.contains_key(&[b"(hd0,0)", file].concat()) => {
                 Ok([b"(hd0,0)".to_vec()].into())
             }
-            Search::Label(b"root") => Ok([b"(hd0)".to_vec(), b"(hd1)".to_vec()].into()),
+            Search::Label(b"root" | b"my disk") => {
+                Ok([b"(hd0)".to_vec(), b"(hd1)".to_vec()].into())
+            }
             _ => Err(Code::FILE_NOT_FOUND.into()),
         }
     }

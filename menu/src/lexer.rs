@@ -223,6 +223,29 @@ pub fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
     (word, rest.get(start..).unwrap_or_default())
 }
 
+/// As [`split_word`], for words that may be labels: what stands in `"` keeps its blanks, and a byte behind `\\` is what it is.
+/// The quotes and backslashes themselves are left out.
+#[must_use]
+pub fn quoted_word(text: &[u8]) -> (Vec<u8>, &[u8]) {
+    let mut rest = text.trim_ascii_start();
+    let mut word = Vec::new();
+    let mut is_quoted = false;
+    while let [byte, more @ ..] = rest {
+        match (byte, more) {
+            (b'"', _) => is_quoted = !is_quoted,
+            (b'\\', [next, after @ ..]) => {
+                word.push(*next);
+                rest = after;
+                continue;
+            }
+            (b' ' | b'\t', _) if !is_quoted => break,
+            _ => word.push(*byte),
+        }
+        rest = more;
+    }
+    (word, rest.trim_ascii_start())
+}
+
 /// The blank-separated words of `text`.
 pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| matches!(byte, b' ' | b'\t'))
@@ -238,6 +261,25 @@ mod tests {
         Lexer::new(text)
             .map(|line| String::from_utf8_lossy(&line.text).into_owned())
             .collect()
+    }
+
+    #[test]
+    fn labels_with_blanks() {
+        let cases: &[(&[u8], &[u8], &[u8])] = &[
+            (b" LABEL=root x", b"LABEL=root", b"x"),
+            (b"LABEL=\"my disk\"  x y", b"LABEL=my disk", b"x y"),
+            (b"\"LABEL=my disk\"", b"LABEL=my disk", b""),
+            (b"my\\ disk --x", b"my disk", b"--x"),
+            (b"a\\\"b\\\\ c", b"a\"b\\", b"c"),
+            (b"\"never closed", b"never closed", b""),
+            (b"ends\\", b"ends\\", b""),
+            (b"\"\" x", b"", b"x"),
+            (b"  ", b"", b""),
+        ];
+        for &(text, word, rest) in cases {
+            let shown = text.escape_ascii();
+            assert_eq!(quoted_word(text), (word.to_vec(), rest), "{shown}");
+        }
     }
 
     #[test]

@@ -148,7 +148,7 @@ commands! {
     "fallback" SettingOrEntry Works commands::settings::fallback, "NUMBER...",
         "Lists up to eight entries, from 0, that are tried in this order when an entry fails and no key was pressed.";
     "find" Entry Extended commands::files::find, "[--set-root] FILE | --label LABEL | --uuid UUID",
-        "Lists the devices that hold FILE, or that carry a label or UUID. New here: whole disks are searched as well as partitions, --label and --uuid, and --set-root, which makes the first one found the root device.";
+        "Lists the devices that hold FILE, or that carry a label or UUID. New here: whole disks are searched as well as partitions, --label and --uuid, and --set-root, which makes the first one found the root device. A label with blanks stands in quotes, or has \\ before each.";
     "foreground" Anywhere Accepted commands::settings::quiet, "RRGGBB",
         "Sets a colour of the graphics terminal. There is none here; accepted so that old menus load.";
     "fstest" Entry Accepted commands::settings::quiet, "",
@@ -208,7 +208,7 @@ commands! {
     "reboot" Entry Works commands::boot::reboot, "",
         "Restarts the domain.";
     "root" Entry Extended commands::boot::root, "DEVICE",
-        "Sets the root device, which files without a device are on, and mounts it. New here: LABEL=... and UUID=... name the device by its file system, PARTLABEL=... and PARTUUID=... by its partition.";
+        "Sets the root device, which files without a device are on, and mounts it. New here: LABEL=... and UUID=... name the device by its file system, PARTLABEL=... and PARTUUID=... by its partition; a label with blanks stands in quotes.";
     "rootnoverify" Entry Works commands::boot::rootnoverify, "DEVICE",
         "Sets the root device without mounting it.";
     "savedefault" Entry Works commands::settings::savedefault, "[--wait=SECONDS] [NUMBER | fallback | N:M]",

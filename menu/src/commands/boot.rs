@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::{Code, Failure};
 use crate::eval::{Exit, Loaded, MAX_KERNEL_ARGS, MAX_MENU_BYTES, Session, Source};
-use crate::lexer::{split_word, words};
+use crate::lexer::{quoted_word, split_word, words};
 use crate::machine::{KernelOptions, Unzip, Verify};
 use crate::run::Outcome;
 use crate::text::visible;
@@ -20,13 +20,13 @@ pub(crate) fn rootnoverify(session: &mut Session<'_>, command: &Command) -> Resu
 }
 
 fn set_root(session: &mut Session<'_>, command: &Command, verify: Verify) -> Result<(), Exit> {
-    let (device, _) = split_word(&command.args);
+    let (device, _) = quoted_word(&command.args);
     if device.is_empty() {
         let root = session.machine.root();
         session.print(&format!(" {}\n", visible(&root)));
         return Ok(());
     }
-    let reply = session.machine.set_root(device, verify);
+    let reply = session.machine.set_root(&device, verify);
     session.note(reply)
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::commands::boot::file_name;
 use crate::error::{Code, Failure};
 use crate::eval::{Exit, Session};
-use crate::lexer::{split_word, words};
+use crate::lexer::{quoted_word, split_word};
 use crate::machine::{ItemKind, Search, Verify};
 use crate::order::sorted;
 use crate::text::{self, visible};
@@ -84,12 +84,20 @@ pub(crate) fn cmp(session: &mut Session<'_>, command: &Command) -> Result<(), Ex
 pub(crate) fn find(session: &mut Session<'_>, command: &Command) -> Result<(), Exit> {
     let mut set_root = false;
     let mut search = None;
-    let mut words = words(&command.args);
-    while let Some(word) = words.next() {
+    let mut label = Vec::new();
+    let mut rest = command.args.as_slice();
+    loop {
+        let (word, more) = split_word(rest);
+        rest = more;
         match word {
+            b"" => break,
             b"--set-root" => set_root = true,
-            b"--label" => search = words.next().map(Search::Label),
-            b"--uuid" => search = words.next().map(Search::Uuid),
+            b"--label" => (label, rest) = quoted_word(more),
+            b"--uuid" => {
+                let (uuid, more) = split_word(more);
+                rest = more;
+                search = (!uuid.is_empty()).then_some(Search::Uuid(uuid));
+            }
             option if option.starts_with(b"--") => {
                 return Err(Failure::new(Code::BAD_ARGUMENT)
                     .because("the options of `find` are --set-root, --label and --uuid")
@@ -97,6 +105,9 @@ pub(crate) fn find(session: &mut Session<'_>, command: &Command) -> Result<(), E
             }
             file => search = Some(Search::File(file)),
         }
+    }
+    if !label.is_empty() {
+        search = Some(Search::Label(&label));
     }
     let Some(search) = search else {
         return Err(Failure::new(Code::BAD_ARGUMENT)
