@@ -16,6 +16,8 @@ pub struct Line {
     pub text: Vec<u8>,
     /// Where bytes of `text` stand in the source: ascending offsets; bytes between two marks follow each other.
     marks: Vec<(usize, Position)>,
+    /// The place that a byte would have which needs no mark.
+    next: Position,
 }
 
 impl Line {
@@ -44,15 +46,18 @@ impl Line {
     }
 
     fn push(&mut self, byte: u8, position: Position) {
-        if self.marks.is_empty() || self.position(self.text.len()) != position {
+        // No position of a file is the default one.
+        if self.next != position {
             self.marks.push((self.text.len(), position));
         }
+        self.next = advance(position, 1);
         self.text.push(byte);
     }
 
     /// Takes the last byte away again.
     fn pop(&mut self) {
         self.text.pop();
+        self.next = Position::default();
         if self
             .marks
             .last()

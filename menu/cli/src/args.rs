@@ -79,6 +79,9 @@ pub enum Action {
     /// Print a menu.lst made from a guest's grub.cfg, BLS entries or extlinux.conf
     #[command(after_long_help = GENERATE_EXAMPLES)]
     Generate(GenerateOptions),
+    /// Print menus in canonical form
+    #[command(after_long_help = FMT_EXAMPLES)]
+    Fmt(FmtOptions),
     /// Draw a menu as the loader would, and list what its entries do
     #[command(after_long_help = SHOW_EXAMPLES)]
     Show(ShowOptions),
@@ -114,6 +117,10 @@ const GENERATE_EXAMPLES: &str = "Examples:\n  \
     pvgrub generate guest.img > menu.lst\n  \
     pvgrub generate guest.img | pvgrub check --menu - guest.img\n\n\
     Exit codes: 0 a menu was printed, 1 there is nothing to make one of, 2 something cannot be read.";
+const FMT_EXAMPLES: &str = "Examples:\n  \
+    pvgrub fmt menu.lst\n  \
+    pvgrub fmt --write /srv/guests/*/menu.lst\n  \
+    pvgrub fmt --check menus/*.lst";
 
 const SHOW_EXAMPLES: &str = "Examples:\n  \
     pvgrub show /boot/grub/menu.lst\n  \
@@ -293,6 +300,20 @@ pub enum LintFormat {
     Sarif,
     /// Annotations of GitHub's workflows
     Github,
+}
+
+/// Options of `fmt`.
+#[derive(Clone, Args, Debug)]
+pub struct FmtOptions {
+    /// The menus; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Only name the files that are not in canonical form, and exit with 1 where there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Write the files instead of printing them
+    #[arg(long, conflicts_with = "check")]
+    pub write: bool,
 }
 
 /// Options of `show`.

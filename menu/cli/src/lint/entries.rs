@@ -39,7 +39,7 @@ enum Went {
 pub(super) fn look(linter: &mut Linter<'_>) {
     let menu = linter.menu;
     let mut run = Run {
-        nobody: Nobody,
+        nobody: Nobody::default(),
         machine: Supposed::default(),
         state: State {
             password: menu.password.clone(),

@@ -13,15 +13,14 @@ pub(super) fn look(linter: &mut Linter<'_>, command: &Command, args: &[u8], init
     if args.trim_ascii().is_empty() && initrds == 0 {
         return; // no Linux: another loader, or a kernel that needs no words
     }
-    let has_root = words(args).any(|word| word.starts_with(b"root="));
-    if !has_root && initrds == 0 {
+    let words = Words::new(args);
+    if words.root.is_none() && initrds == 0 {
         linter.report(RuleId::NoRootArgument, command.args_span, || {
             Said::new("neither `root=` nor an initrd: the kernel does not know what to mount")
         });
     }
-    consoles(linter, command, args);
-    let root = words(args).filter_map(|word| word.strip_prefix(b"root="));
-    for device in root.filter(|device| is_old_name(device)) {
+    consoles(linter, command, &words);
+    if let Some(device) = words.root.filter(|device| is_old_name(device)) {
         linter.report(RuleId::OldDiskName, command.args_span, || {
             let name = visible(device);
             Said::new(format!(
@@ -32,15 +31,42 @@ pub(super) fn look(linter: &mut Linter<'_>, command: &Command, args: &[u8], init
     }
 }
 
-fn consoles(linter: &mut Linter<'_>, command: &Command, args: &[u8]) {
-    let named = || words(args).filter_map(|word| word.strip_prefix(b"console="));
-    let is_guest_s = |name: &[u8]| name.starts_with(b"hvc") || name.starts_with(b"xvc");
-    // What a kernel of before 2.6.29 is told: the PV console under another name.
-    let is_renamed = words(args).any(|word| word.starts_with(b"xencons="));
-    if is_renamed || named().any(is_guest_s) {
+/// What is looked at of a command line.
+#[derive(Default)]
+struct Words<'a> {
+    /// `root=`, the last one, as for the kernel.
+    root: Option<&'a [u8]>,
+    /// The first `console=` that is not a PV guest's.
+    elsewhere: Option<&'a [u8]>,
+    /// There is one that is a PV guest's: hvc0, or xvc0 of old, or what `xencons=` calls it.
+    in_guest: bool,
+}
+
+impl<'a> Words<'a> {
+    fn new(args: &'a [u8]) -> Self {
+        let mut found = Self::default();
+        for word in words(args) {
+            if let Some(device) = word.strip_prefix(b"root=") {
+                found.root = Some(device);
+            } else if let Some(name) = word.strip_prefix(b"console=") {
+                if name.starts_with(b"hvc") || name.starts_with(b"xvc") {
+                    found.in_guest = true;
+                } else {
+                    found.elsewhere = found.elsewhere.or(Some(name));
+                }
+            } else if word.starts_with(b"xencons=") {
+                found.in_guest = true;
+            }
+        }
+        found
+    }
+}
+
+fn consoles(linter: &mut Linter<'_>, command: &Command, words: &Words<'_>) {
+    if words.in_guest {
         return;
     }
-    match named().next() {
+    match words.elsewhere {
         None => linter.report_once(RuleId::NoConsole, command.args_span, || {
             Said::new("no `console=hvc0`: the kernel chooses where it speaks")
         }),

@@ -34,7 +34,7 @@ pub(crate) fn run(words: &[&str], input: &[u8]) -> Ran {
     );
     Ran {
         ending: ending.expect("memory can be written"),
-        output: String::from_utf8(output).expect("text"),
-        errors: String::from_utf8(errors).expect("text"),
+        output: String::from_utf8_lossy(&output).into_owned(),
+        errors: String::from_utf8_lossy(&errors).into_owned(),
     }
 }

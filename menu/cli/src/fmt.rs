@@ -1,0 +1,295 @@
+//! `pvgrub fmt`: menus in canonical form.
+//!
+//! Each command stands on a line of its own as the loader's printer writes it, word, blank, arguments; lines that were
+//! joined stay joined. A blank line stands before each title, at most one elsewhere, none at either end; lines end in
+//! newlines. Comments stay as they are, but for blanks around them. The loader makes the same menu of it, which is
+//! checked before anything is written.
+
+use std::ffi::OsStr;
+use std::io;
+
+use menu::lexer::{Lexer, Line};
+use menu::table::{self, Place};
+use menu::{Command, parse};
+
+use crate::args::{FmtOptions, Manner};
+use crate::ending::Ending;
+use crate::input::Source;
+use crate::lint::fix::{difference, replace};
+use crate::lint::places::Places;
+use crate::output::Io;
+
+/// Formats every menu that the command line names.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn run(options: &FmtOptions, manner: &Manner, io: &mut Io<'_>) -> io::Result<Ending> {
+    let mut worst = Ending::Clean;
+    for path in &options.files {
+        let source = match Source::read(path, io) {
+            Ok(source) => source,
+            Err(why) => {
+                io.complain(&why)?;
+                worst = worst.max(Ending::Unreadable);
+                continue;
+            }
+        };
+        let new = match formatted(&source.text) {
+            Ok(new) => new,
+            Err(why) => {
+                io.complain(&format!("{}: {why}", source.name()))?;
+                worst = worst.max(Ending::Unreadable);
+                continue;
+            }
+        };
+        let ending = one(&source, &new, options, manner, io)?;
+        worst = worst.max(ending);
+    }
+    Ok(worst)
+}
+
+fn one(
+    source: &Source,
+    new: &[u8],
+    options: &FmtOptions,
+    manner: &Manner,
+    io: &mut Io<'_>,
+) -> io::Result<Ending> {
+    let is_same = source.text == new;
+    if options.check {
+        if is_same {
+            return Ok(Ending::Clean);
+        }
+        if !manner.quiet {
+            writeln!(io.output, "{}", source.name())?;
+        }
+        if manner.verbose && Places::new(&source.text).count() == Places::new(new).count() {
+            io.output
+                .write_all(&difference(&source.name(), &source.text, new))?;
+        }
+        return Ok(Ending::Findings);
+    }
+    if !options.write || source.path == OsStr::new("-") {
+        io.output.write_all(new)?;
+        return Ok(Ending::Clean);
+    }
+    if !is_same && let Err(error) = replace(&source.path, new) {
+        io.complain(&format!("{}: {error}", source.name()))?;
+        return Ok(Ending::Unreadable);
+    }
+    Ok(Ending::Clean)
+}
+
+/// The canonical form of a menu.
+///
+/// # Errors
+/// When the loader would make another menu of it, which is a fault of this program.
+pub fn formatted(text: &[u8]) -> Result<Vec<u8>, String> {
+    let mut new = layout(text);
+    if new.starts_with(b"\xef\xbb\xbf") {
+        new.insert(0, b'\n'); // at the beginning it would be a mark, and no word
+    }
+    let same = |text: &[u8]| {
+        let mut menu = parse(text).0.without_spans();
+        let commands = menu
+            .entries
+            .iter_mut()
+            .flat_map(|entry| &mut entry.commands);
+        commands.chain(&mut menu.globals).for_each(trim);
+        for entry in &mut menu.entries {
+            entry.title.truncate(entry.title.trim_ascii_end().len());
+        }
+        menu
+    };
+    if same(text) == same(&new) {
+        Ok(new)
+    } else {
+        Err("in canonical form it would be another menu; nothing was changed".into())
+    }
+}
+
+/// Takes away blanks behind the arguments, which nothing looks at but a kernel.
+fn trim(command: &mut Command) {
+    if command.word != b"kernel" && !command.word.starts_with(b"module") {
+        let len = command.args.trim_ascii_end().len();
+        command.args.truncate(len);
+    }
+}
+
+/// What is on the lines of a menu.
+enum Piece {
+    /// A command, printed.
+    Line(Vec<u8>),
+    Title(Vec<u8>),
+    Comment(Vec<u8>),
+    Blank,
+}
+
+fn layout(text: &[u8]) -> Vec<u8> {
+    let mut pieces = pieces(text);
+    // Comments right before a title belong to it.
+    let mut out = Vec::with_capacity(text.len());
+    let mut blank = true;
+    let mut before_comments = None;
+    // What a comment that joins the next line on joins at the end of the file is nothing.
+    let is_nothing = |piece: &Piece| match piece {
+        Piece::Blank => true,
+        Piece::Comment(text) => text.is_empty(),
+        Piece::Line(_) | Piece::Title(_) => false,
+    };
+    let last = pieces.iter().rposition(|piece| !is_nothing(piece));
+    pieces.truncate(last.map_or(0, |last| last + 1));
+    for piece in pieces {
+        match piece {
+            Piece::Blank => {
+                if !blank {
+                    out.push(b'\n');
+                }
+                blank = true;
+                before_comments = None;
+            }
+            Piece::Comment(comment) => {
+                before_comments = before_comments.or(Some((out.len(), blank)));
+                out.extend_from_slice(&comment);
+                out.push(b'\n');
+                blank = false;
+            }
+            Piece::Title(line) => {
+                let (at, parted) = before_comments.take().unwrap_or((out.len(), blank));
+                if !parted {
+                    out.insert(at, b'\n');
+                }
+                push(&mut out, line);
+                blank = false;
+            }
+            Piece::Line(line) => {
+                push(&mut out, line);
+                blank = false;
+                before_comments = None;
+            }
+        }
+    }
+    out
+}
+
+/// Adds a line. One that ends in a backslash would join the next one on.
+fn push(out: &mut Vec<u8>, line: Vec<u8>) {
+    out.extend_from_slice(&line);
+    if line.ends_with(b"\\") {
+        out.push(b' ');
+    }
+    out.push(b'\n');
+}
+
+fn pieces(text: &[u8]) -> Vec<Piece> {
+    let body = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let places = Places::new(text);
+    let mut pieces = Vec::new();
+    let mut next = 1;
+    for line in Lexer::new(text) {
+        let first = line.position(0).line as usize;
+        others(&places, next..first, &mut pieces);
+        pieces.push(printed(&line));
+        let end = line.span(0, line.text.len()).end.line as usize;
+        next = end.max(first) + 1;
+        // Lines joined on that held nothing.
+        while next <= places.count() && joins(&places, next - 1) {
+            next += 1;
+        }
+    }
+    if !body.is_empty() {
+        others(&places, next..places.count() + 1, &mut pieces);
+    }
+    pieces
+}
+
+/// Whether a line ends in a backslash, and so joins the next one on.
+fn joins(places: &Places<'_>, number: usize) -> bool {
+    let line = &places.text()[places.line(number)];
+    let mut kept = line.iter().rev().filter(|byte| !matches!(byte, b'\r' | 0));
+    kept.next() == Some(&b'\\')
+}
+
+/// Comments and blank lines between commands.
+fn others(places: &Places<'_>, numbers: std::ops::Range<usize>, pieces: &mut Vec<Piece>) {
+    let mut is_comment = false;
+    for number in numbers {
+        let joined = number > 1 && joins(places, number - 1);
+        let range = places.line(number);
+        let raw = places.text().get(range).unwrap_or_default();
+        let raw = match number {
+            1 => raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw),
+            _ => raw,
+        };
+        let kept: Vec<u8> = raw
+            .iter()
+            .copied()
+            .filter(|byte| !matches!(byte, b'\r' | 0))
+            .collect();
+        let continues = is_comment && joined;
+        let text = match continues {
+            true => kept.as_slice(),
+            false => kept.trim_ascii_start(),
+        };
+        is_comment = continues || text.starts_with(b"#");
+        if !is_comment {
+            pieces.push(Piece::Blank);
+            continue;
+        }
+        let trimmed = text.trim_ascii_end();
+        // A blank behind a backslash keeps it from joining the next line on.
+        let keep = match trimmed.ends_with(b"\\") && trimmed.len() < text.len() {
+            true => trimmed.len() + 1,
+            false => trimmed.len(),
+        };
+        pieces.push(Piece::Comment(text[..keep].to_vec()));
+    }
+}
+
+fn printed(line: &Line) -> Piece {
+    let mut command = Command::typed(&line.text);
+    trim(&mut command);
+    let is_title = table::find(&command.word).is_some_and(|info| info.place == Place::Title);
+    match is_title {
+        true => Piece::Title(command.to_line()),
+        false => Piece::Line(command.to_line()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> String {
+        String::from_utf8(formatted(text.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_menu_in_canonical_form() {
+        let menu = "\u{feff}\n\n  # settings\ntimeout=5   \r\n\n\n\tdefault\t\t0\n# the kernel\ntitle  A \n  root  (hd0,0)\n kernel /v \\\n   ro  \n\n\n";
+        let wanted = "# settings\ntimeout 5\n\ndefault 0\n\n# the kernel\ntitle A\nroot (hd0,0)\nkernel /v     ro  \n";
+        assert_eq!(text(menu), wanted);
+        assert_eq!(text(wanted), wanted);
+    }
+
+    #[test]
+    fn backslashes_join_what_they_joined() {
+        for menu in [
+            "# a \\\ntitle b\ntitle c\nboot\n",
+            "# a \\ \ntitle b\nboot\n",
+            "title \\\n# b\nboot\\",
+            "\\\n\\\n# x\\\n\n# y\ntitle a\nboot",
+            "title a\nboot\\\n\n# x",
+        ] {
+            let once = text(menu);
+            assert_eq!(text(&once), once, "{menu:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_becomes_nothing() {
+        for menu in ["", "\n\n", "\0\0", "\r", "\u{feff}"] {
+            assert_eq!(text(menu), "", "{menu:?}");
+        }
+    }
+}
