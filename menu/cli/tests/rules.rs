@@ -130,3 +130,20 @@ fn what_is_said_about_the_corpus() {
         golden(&folder.join("tests/corpus").join(name), &said(&menu));
     }
 }
+
+#[test]
+fn the_page_lists_the_rules() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pvgrub.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("cargo test -p pvgrub` -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end of rules -->").unwrap();
+    let mut table = String::from("| rule | level | finds |\n| --- | --- | --- |\n");
+    for rule in RULES {
+        table.push_str(&format!(
+            "| `{}` | {} | {} |\n",
+            rule.name, rule.level, rule.about
+        ));
+    }
+    let wanted = format!("{before}cargo test -p pvgrub` -->\n{table}<!-- end of rules -->{after}");
+    golden(&path, &wanted);
+}
