@@ -328,3 +328,26 @@ fn a_large_file_is_few_reads() {
         "{reads} reads, {stretches} stretches"
     );
 }
+
+#[test]
+fn one_name_of_a_hundred_thousand() {
+    let _alone = alone();
+    if !kernel::knows("btrfs") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let image = filled(&scratch, "", |root| {
+        host::create_dir(root.join("many")).unwrap();
+        for number in 0..100_000 {
+            host::File::create(root.join(format!("many/{number:05}"))).unwrap();
+        }
+    });
+    let disk = MemoryDisk::new(host::read(image).unwrap(), 512);
+    for name in ["many/00000", "many/47110", "many/99999"] {
+        let files = fs::mount(&whole(&disk)).unwrap();
+        let before = disk.reads.get();
+        assert!(files.open(name.as_bytes()).is_ok());
+        let reads = disk.reads.get() - before;
+        assert!(reads < 50, "{reads} reads for {name} of 100000 names");
+    }
+}
