@@ -158,6 +158,9 @@ pub struct CheckOptions {
     /// Memory of the domain; 4096 where it is not given
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     pub memory: Option<u64>,
+    /// Read of kernels the headers alone, and of initrds nothing: fast, and blind to Xen's notes and to damage
+    #[arg(long)]
+    pub quick: bool,
     /// The loader that the domain is started with
     #[arg(long, value_enum, default_value_t = CheckImage::Auto, value_name = "IMAGE")]
     pub image: CheckImage,

@@ -260,6 +260,19 @@ pub struct Attached {
     pub disk: Rc<HostDisk>,
 }
 
+impl Attached {
+    /// The only disk of a guest, as xvda.
+    #[must_use]
+    pub fn alone(bytes: Box<dyn Bytes>) -> Self {
+        Self {
+            id: XVD,
+            path: PathBuf::new(),
+            format: "raw",
+            disk: Rc::new(HostDisk::new(bytes, 512)),
+        }
+    }
+}
+
 /// Looks at the images' own structures, where they have some, and makes disks of them: what [`open_all`] left to do, for
 /// it reads what a guest may have written.
 ///

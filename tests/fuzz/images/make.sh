@@ -163,6 +163,25 @@ for algorithm in zlib lzo zstd; do
     keep image "btrfs-$algorithm"
 done
 
+# A guest that boots, and what it might have for other boot loaders.
+guest() {
+    mkdir -p guest/boot/grub guest/loader/entries guest/boot/extlinux
+    (cd "$here" && fuzz kernel "$work/guest/boot/vmlinuz")
+    printf 'default saved\ntimeout 3\nfallback 1\ntitle A\nroot (hd0)\nkernel /boot/vmlinuz ro\ninitrd /boot/initrd\nsavedefault\n' > guest/boot/grub/menu.lst
+    printf 'title B\nfind --set-root /boot/vmlinuz\nkernel /boot/vmlinuz b\ntitle C\nconfigfile /boot/grub/menu.lst\n' >> guest/boot/grub/menu.lst
+    printf '1:0\n#\n#\n' > guest/boot/grub/default
+    printf 'an initrd\n' > guest/boot/initrd
+    printf 'set timeout=2\nif [ a = b ]; then\nset default=1\nfi\nsubmenu x {\nmenuentry "A" --id a-b {\nsearch --file --set=root /boot/vmlinuz\nlinux /boot/vmlinuz $x "ro"\ninitrd /boot/initrd\n}\n}\nblscfg\n' > guest/boot/grub/grub.cfg
+    printf 'title B\nlinux /boot/vmlinuz\ninitrd /boot/initrd\noptions $kernelopts ro\n' > guest/loader/entries/b-1.2.conf
+    printf 'default a\ntimeout 30\nlabel a\nmenu label ^A\nlinux /boot/vmlinuz\nappend initrd=/boot/initrd ro\n' > guest/boot/extlinux/extlinux.conf
+    find guest -exec touch -h -d @1700000000 {} +
+    rm -f image
+    mke2fs -q -F -t ext2 -b 1024 -U 01234567-89ab-cdef-0123-456789abcdef \
+        -E hash_seed=6f1c9f9e-0000-4000-8000-000000000002 -L guest -d guest image 2M
+    keep image guest
+}
+guest
+
 squashfs() { # NAME OPTIONS…
     name=$1
     shift

@@ -39,6 +39,12 @@ pub struct Target {
     run: fn(&[u8]),
 }
 
+/// A small kernel for PV guests, for images to hold.
+#[must_use]
+pub fn kernel() -> Vec<u8> {
+    targets::small_kernel()
+}
+
 /// All targets.
 pub const TARGETS: &[Target] = targets::ALL;
 

@@ -6,6 +6,7 @@ use pv_grub_fuzz::{Image, TARGETS, Target};
 
 const HELP: &str = "fuzz list                     name the targets
 fuzz replay TARGET FILE...    run files through a target, as the engine did
+fuzz kernel FILE              write the small kernel that images hold
 fuzz pack RAW PACKED          keep a disk image without its zeros, for tests/fuzz/images";
 
 fn main() -> ExitCode {
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
                     }
                 }
                 println!("{file}: survived");
+            }
+        }
+        ["kernel", file] => {
+            if let Err(error) = std::fs::write(file, pv_grub_fuzz::kernel()) {
+                eprintln!("{file}: {error}");
+                return ExitCode::FAILURE;
             }
         }
         ["pack", raw, packed] => {

@@ -315,11 +315,25 @@ fn kernel_facts(
             },
             guest_os: None,
             guest_version: None,
-            pv: false,
-            pvh: matches!(refused, Some(ImageError::NoPvEntry)),
+            pv: Some(false),
+            pvh: Some(matches!(refused, Some(ImageError::NoPvEntry))),
             features: None,
         };
     };
+    // Of a kernel that was not unpacked the headers alone are known.
+    if kernel.packing.unpacked_bytes == 0 {
+        return KernelFacts {
+            file,
+            format: None,
+            compression: None,
+            width: Some(bits(kernel.width)),
+            guest_os: None,
+            guest_version: None,
+            pv: None,
+            pvh: None,
+            features: None,
+        };
+    }
     KernelFacts {
         file,
         format: Some(if kernel.packing.is_bzimage {
@@ -331,8 +345,8 @@ fn kernel_facts(
         width: Some(bits(kernel.width)),
         guest_os: text(&kernel.guest_os),
         guest_version: text(&kernel.guest_version),
-        pv: true,
-        pvh: kernel.pvh_entry.is_some(),
+        pv: Some(true),
+        pvh: Some(kernel.pvh_entry.is_some()),
         features: text(&kernel.features),
     }
 }
@@ -468,6 +482,9 @@ fn summary(verdict: Verdict, boot: &[Step], menu: &Menu, run: &Run) -> String {
             1 => format!("boots {}", name(last)),
             more => format!("boots {}, after {} failed", name(last), more - 1),
         },
+        (Verdict::Waits, Some(_)) if !run.notes.menus.is_empty() => {
+            "a menu that this one loads waits for somebody to choose".to_owned()
+        }
         (Verdict::Waits, Some(last)) if last.failure.is_none() => {
             format!("{} waits for a key", name(last))
         }

@@ -16,7 +16,7 @@ use bootloader::plan::{Plan, Request};
 use bootloader::volumes::Volumes;
 use menu::{Choice, Machine, Options, Outcome, Unattended};
 
-use super::watch::{Memo, Notes, Screen, Shortcut, Watch};
+use super::watch::{Depth, Memo, Notes, Screen, Shortcut, Watch};
 use crate::disk::Bench;
 
 /// Bytes of the loader's image in memory, stack and tables included; what it needs while it runs comes on top.
@@ -46,6 +46,7 @@ pub(crate) struct Guest {
     pub(crate) arguments: Arguments,
     pub(crate) memory_mib: u64,
     pub(crate) ramdisk_bytes: u64,
+    pub(crate) depth: Depth,
     pub(crate) memo: Memo,
     bench: Rc<Bench>,
     clock: Rc<HostClock>,
@@ -68,6 +69,7 @@ impl Guest {
             arguments,
             memory_mib,
             ramdisk_bytes: 0,
+            depth: Depth::Whole,
             memo: Memo::default(),
             bench,
             clock: Rc::new(HostClock::start()),
@@ -97,7 +99,7 @@ impl Guest {
             console_mfn: ring(own.as_ref().map_or(2, |plan| plan.console)),
             ..StartInfo::default()
         };
-        let shortcut = Shortcut::new(width, &self.memo);
+        let shortcut = Shortcut::new(width, self.depth, &self.memo);
         let notes = Rc::new(RefCell::new(Notes::default()));
         let loader = Loader::new(
             &frames,

@@ -175,10 +175,11 @@ fn kernel_text(kernel: &KernelFacts) -> String {
         words.push(format!("{os} {version}").trim_end().to_owned());
     }
     match (kernel.pv, kernel.pvh) {
-        (true, true) => words.push("PV and PVH".to_owned()),
-        (true, false) => words.push("PV".to_owned()),
-        (false, true) => words.push("PVH only".to_owned()),
-        (false, false) => {}
+        (Some(true), Some(true)) => words.push("PV and PVH".to_owned()),
+        (Some(true), _) => words.push("PV".to_owned()),
+        (_, Some(true)) => words.push("PVH only".to_owned()),
+        (None, _) => words.push("headers only".to_owned()),
+        (Some(false), _) => {}
     }
     match words.as_slice() {
         [] => kernel.file.file.clone(),

@@ -19,7 +19,7 @@ use bootloader::config::Arguments;
 
 use crate::args::{CheckFormat, CheckImage, CheckOptions, Manner};
 use crate::confine;
-use crate::disk::{self, Bench};
+use crate::disk::{self, Attached, Bench, Bytes};
 use crate::ending::Ending;
 use crate::input::{Source, shown};
 use crate::output::Io;
@@ -27,6 +27,7 @@ use examine::{Given, Loaders, examine};
 use guest::{Guest, USUAL_MIB};
 use human::Detail;
 pub use report::{Report, Verdict};
+use watch::Depth;
 
 /// Largest ramdisk that is taken for a menu, in bytes: as much as the loader reads of one.
 const RAMDISK_MAX: u64 = menu::eval::MAX_MENU_BYTES as u64;
@@ -67,6 +68,20 @@ pub fn run(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> io::Resu
     })
 }
 
+/// Checks the guest whose only disk is `bytes`, with sectors of 512 bytes and `memory_mib` MiB, in this process.
+///
+/// # Errors
+/// As a text for people.
+pub fn of_disk(bytes: Box<dyn Bytes>, memory_mib: u64) -> Result<Report, String> {
+    let attached = [Attached::alone(bytes)];
+    let guest = Guest::new(
+        Rc::new(Bench::new(&attached)),
+        Arguments::default(),
+        memory_mib,
+    );
+    examine(&guest, &attached, &Given::Nothing, Loaders::Suitable)
+}
+
 /// Opens everything, then looks at it.
 fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<Report, String> {
     let opened = disk::open_all(&options.guest.disks, options.guest.sector_size)?;
@@ -86,6 +101,9 @@ fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<R
     let arguments = Arguments::parse(options.extra.as_bytes());
     let memory_mib = options.memory.unwrap_or(USUAL_MIB);
     let mut guest = Guest::new(Rc::new(Bench::new(&attached)), arguments, memory_mib);
+    if options.quick {
+        guest.depth = Depth::Headers;
+    }
     if let Given::Ramdisk(bytes) = &given {
         guest.ramdisk_bytes = bytes.len() as u64;
     }

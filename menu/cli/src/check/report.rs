@@ -138,10 +138,10 @@ pub struct KernelFacts {
     pub guest_os: Option<String>,
     /// The version it says it has.
     pub guest_version: Option<String>,
-    /// It can be entered as PV guest.
-    pub pv: bool,
+    /// It can be entered as PV guest; null where its notes were not looked at.
+    pub pv: Option<bool>,
     /// It can be entered as PVH guest too.
-    pub pvh: bool,
+    pub pvh: Option<bool>,
     /// The features it names, as `name|!required`.
     pub features: Option<String>,
 }

@@ -105,9 +105,19 @@ pub(crate) struct Memo {
 
 type Remembered = (Option<Span>, Result<Kernel, ImageError>);
 
+/// How far kernels and initrds are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Depth {
+    /// All of them: what is damaged is found.
+    Whole,
+    /// Kernels up to their headers, initrds not at all.
+    Headers,
+}
+
 /// The loader's launcher on a host.
 pub(crate) struct Shortcut<'a> {
     width: Width,
+    depth: Depth,
     memo: &'a Memo,
     current: RefCell<FileKey>,
     loaded: RefCell<Option<Kernel>>,
@@ -117,9 +127,10 @@ pub(crate) struct Shortcut<'a> {
 }
 
 impl<'a> Shortcut<'a> {
-    pub(crate) fn new(width: Width, memo: &'a Memo) -> Self {
+    pub(crate) fn new(width: Width, depth: Depth, memo: &'a Memo) -> Self {
         Self {
             width,
+            depth,
             memo,
             current: RefCell::default(),
             loaded: RefCell::default(),
@@ -140,6 +151,77 @@ impl Memory for Asked<'_> {
     fn allocate(&mut self, span: Span) -> Result<&mut [u8], image::NoMemory> {
         self.span = Some(span);
         self.memory.allocate(span)
+    }
+}
+
+impl Shortcut<'_> {
+    /// Reads a kernel as deep as is wanted, into `memory`.
+    fn read(
+        &self,
+        source: &dyn Source,
+        memory: &mut dyn Memory,
+    ) -> (Option<Span>, Result<Kernel, ImageError>) {
+        if self.depth == Depth::Whole {
+            let mut asked = Asked { memory, span: None };
+            let result = image::load(source, self.width, &mut asked);
+            return (asked.span, result);
+        }
+        // The loader reads the headers, then asks for memory.
+        let mut front = Front(None);
+        let result = image::load(source, self.width, &mut front);
+        let Some(span) = front.0 else {
+            return (None, result);
+        };
+        let result = match memory.allocate(span) {
+            Ok(_) => Ok(like_linux(self.width, span)),
+            Err(error) => Err(error.into()),
+        };
+        (Some(span), result)
+    }
+}
+
+/// Memory that is never given: what is wanted of it is all that is asked.
+struct Front(Option<Span>);
+
+impl Memory for Front {
+    fn allocate(&mut self, span: Span) -> Result<&mut [u8], image::NoMemory> {
+        self.0 = Some(span);
+        Err(image::NoMemory { needed: 0, free: 0 })
+    }
+}
+
+/// What a kernel of which the headers alone are known is taken for: Linux, 16 MiB above its base.
+fn like_linux(width: Width, span: Span) -> Kernel {
+    let virt_base: u64 = match width {
+        Width::Bits64 => 0xffff_ffff_8000_0000,
+        Width::Bits32 => 0xc000_0000,
+    };
+    let virt_start = virt_base + (16 << 20);
+    Kernel {
+        width,
+        entry: virt_start,
+        virt_base,
+        paddr_offset: 0,
+        first_pfn: (16 << 20) / 4096,
+        virt_start,
+        virt_end: virt_start.saturating_add(span.kernel_bytes),
+        kernel_bytes: span.kernel_bytes,
+        pvh_entry: None,
+        hypercall_page: None,
+        init_p2m: (width == Width::Bits64).then_some(0x80_0000_0000),
+        mod_start_pfn: width == Width::Bits64,
+        pae: image::Pae::ExtendedCr3,
+        hv_start_low: None,
+        features: String::new(),
+        guest_os: String::new(),
+        guest_version: String::new(),
+        bsd_symtab: false,
+        packing: image::Packing {
+            is_bzimage: false,
+            is_gzipped: false,
+            codec: None,
+            unpacked_bytes: 0,
+        },
     }
 }
 
@@ -170,11 +252,10 @@ impl Launcher for Shortcut<'_> {
                 result
             }
             None => {
-                let mut asked = Asked { memory, span: None };
-                let result = image::load(source, self.width, &mut asked);
+                let (span, result) = self.read(source, memory);
                 // Too little memory is a matter of the guest, not of the file.
                 if !matches!(result, Err(ImageError::Memory(_))) {
-                    let remembered = (asked.span, result.clone());
+                    let remembered = (span, result.clone());
                     self.memo.kernels.borrow_mut().insert(key, remembered);
                 }
                 result
@@ -195,7 +276,7 @@ impl Launcher for Shortcut<'_> {
         let key = self.current.borrow().clone();
         blob.append_room(frames, file.len())
             .map_err(|error| files::memory_failure(&error))?;
-        if self.memo.initrds.borrow().contains_key(&key) {
+        if self.depth == Depth::Headers || self.memo.initrds.borrow().contains_key(&key) {
             return Ok(());
         }
         let mut piece = vec![0; READ_BYTES];

@@ -18,7 +18,7 @@ use menu::text::visible;
 use crate::args::{GenerateOptions, Manner};
 use crate::check::others::{BLS, EXTLINUX, GRUB_CFG};
 use crate::confine;
-use crate::disk::{self, Bench};
+use crate::disk::{self, Attached, Bench, Bytes};
 use crate::ending::Ending;
 use crate::output::Io;
 
@@ -138,6 +138,13 @@ pub fn run(options: &GenerateOptions, manner: &Manner, io: &mut Io<'_>) -> io::R
         io.complain("this guest has a menu of its own already, which pv-grub reads")?;
     }
     Ok(Ending::Clean)
+}
+
+/// The menu made for the guest whose only disk is `bytes`, if there is anything to make one of.
+#[must_use]
+pub fn of_disk(bytes: Box<dyn Bytes>) -> Option<String> {
+    let volumes = Volumes::new(Rc::new(Bench::new(&[Attached::alone(bytes)])));
+    make(&Disks { volumes: &volumes }).map(|made| text(&made))
 }
 
 /// The first configuration with an entry that can start: GRUB's, as it may lead to the others, then the others.

@@ -270,6 +270,32 @@ fn memory_is_reckoned_with() {
 }
 
 #[test]
+fn a_quick_look_reads_headers_alone() {
+    let scratch = Scratch::new();
+    let menu = b"timeout 1\ntitle A\nkernel /vmlinuz ro\ninitrd /initrd\ntitle B\nkernel /initrd\n";
+    let files: &[(&str, &[u8])] = &[
+        ("boot/grub/menu.lst", menu),
+        ("vmlinuz", &kernel()),
+        ("initrd", &[1; 5000]),
+    ];
+    let guest = disk(&scratch, "guest.img", Layout::Partition, files);
+    let (ending, quick) = check(&[&guest, "--quick"]);
+    assert_eq!(ending, Ending::Clean);
+    assert_eq!(quick["boot"][0]["command_line"], "ro");
+    assert_eq!(quick["boot"][0]["kernel"]["pv"], Value::Null);
+    assert_eq!(quick["boot"][0]["kernel"]["width"], 64);
+    assert_eq!(quick["entries"][1]["failure"]["code"], 13);
+    let (_, whole) = check(&[&guest]);
+    assert_eq!(quick["boot"][0]["needs_mib"], whole["boot"][0]["needs_mib"]);
+    let ran = run(&["check", "--quick", &guest], b"");
+    assert!(
+        ran.output.contains("64 bits, headers only)"),
+        "{}",
+        ran.output
+    );
+}
+
+#[test]
 fn other_boot_loaders_are_named_where_there_is_no_menu() {
     let scratch = Scratch::new();
     let files: &[(&str, &[u8])] = &[

@@ -1,6 +1,7 @@
 //! The targets, by what they attack.
 
 mod boot;
+mod check;
 mod drivers;
 mod files;
 mod hostile;
@@ -14,6 +15,8 @@ mod tables;
 mod transfer;
 
 use crate::Target;
+
+pub(crate) use boot::elf as small_kernel;
 
 /// All targets: disks, network, other domains, kernels, people.
 pub(crate) const ALL: &[Target] = &[
@@ -37,4 +40,5 @@ pub(crate) const ALL: &[Target] = &[
     menu::PARSE,
     screen::MENU,
     menu::WORDS,
+    check::CHECK,
 ];
