@@ -363,3 +363,46 @@ fn a_file_in_small_pieces_is_read_in_the_disk_s_order() {
         assert!(volume <= most, "{volume} bytes read for {}", bytes.len());
     }
 }
+
+/// The same for file systems that are made elsewhere; packed ones are read in their own units.
+#[cfg(feature = "more-readers")]
+#[test]
+fn nothing_is_read_twice_in_a_boot_from_xfs_and_btrfs() {
+    let scratch = Scratch::new();
+    let (kernel, initrd) = (XorShift(3).bytes(1_000_001), XorShift(4).bytes(20_000_001));
+    let tree = vec![
+        ("boot".to_owned(), images::Sample::Directory),
+        ("boot/grub".to_owned(), images::Sample::Directory),
+        (
+            "boot/grub/menu.lst".to_owned(),
+            images::Sample::File(b"timeout 0\n".to_vec()),
+        ),
+        (
+            "boot/vmlinuz-6.1".to_owned(),
+            images::Sample::File(kernel.clone()),
+        ),
+        (
+            "vmlinuz".to_owned(),
+            images::Sample::Link("boot/vmlinuz-6.1"),
+        ),
+        (
+            "initrd.img".to_owned(),
+            images::Sample::File(initrd.clone()),
+        ),
+    ];
+    images::write_tree(&scratch.path("root"), &tree);
+    let prototype = scratch.path("prototype");
+    let text = images::xfs::prototype(&scratch.path("root"), &tree);
+    host::write(&prototype, text).unwrap();
+    let options = ["-p", prototype.to_str().unwrap()];
+    // Large enough that no file is larger than a group: mkfs.xfs writes on into the next.
+    let xfs = host::read(images::xfs::make(&scratch, 320, &options)).unwrap();
+    let btrfs = host::read(images::btrfs::make(&scratch, 256, &[], "root")).unwrap();
+    for (name, image) in [("xfs", xfs), ("btrfs", btrfs)] {
+        let disk = boot(image, &kernel, &initrd);
+        let more = disk.volume.get() - (kernel.len() + initrd.len()) as u64;
+        assert!(more < CACHE_BYTES, "{name}: {more} bytes more");
+        let soonest = disk.soonest.get();
+        assert_eq!(soonest, u64::MAX, "{name}: read again after {soonest}");
+    }
+}
