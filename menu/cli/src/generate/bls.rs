@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 
 use fs::DeviceName;
 
-use super::grub::{environment, expand};
+use super::grub::environment;
+use super::words::expand;
 use super::{Disks, Entry};
 
 /// Reads the entries in `folder` of `device`. `value` knows variables of a grub.cfg, if there is one.

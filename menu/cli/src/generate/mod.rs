@@ -6,6 +6,7 @@
 mod bls;
 mod extlinux;
 mod grub;
+mod words;
 
 use std::io;
 use std::rc::Rc;
