@@ -13,6 +13,7 @@ mod segment;
 mod sums;
 mod tables;
 mod transfer;
+mod volumes;
 
 use crate::Target;
 
@@ -27,6 +28,8 @@ pub(crate) const ALL: &[Target] = &[
     files::XFS,
     files::BTRFS,
     files::SQUASHFS,
+    volumes::LVM,
+    volumes::MD,
     lease::OPTIONS,
     lease::DHCP,
     transfer::TFTP,
