@@ -6,6 +6,9 @@ mod drivers;
 mod files;
 mod hostile;
 mod lease;
+// The host program's own crates are for 64 bits.
+#[cfg(target_arch = "x86_64")]
+mod lint;
 mod menu;
 mod partitions;
 mod screen;
@@ -41,6 +44,10 @@ pub(crate) const ALL: &[Target] = &[
     boot::KERNEL,
     boot::UNPACK,
     menu::PARSE,
+    #[cfg(target_arch = "x86_64")]
+    lint::LINT,
+    #[cfg(target_arch = "x86_64")]
+    lint::FIX,
     screen::MENU,
     menu::WORDS,
     check::CHECK,
