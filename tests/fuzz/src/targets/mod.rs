@@ -1,12 +1,13 @@
 //! The targets, by what they attack.
 
 mod boot;
+// The host's program is for 64-bit hosts.
+#[cfg(target_arch = "x86_64")]
 mod check;
 mod drivers;
 mod files;
 mod hostile;
 mod lease;
-// The host program's own crates are for 64 bits.
 #[cfg(target_arch = "x86_64")]
 mod lint;
 mod menu;
@@ -50,5 +51,6 @@ pub(crate) const ALL: &[Target] = &[
     lint::FIX,
     screen::MENU,
     menu::WORDS,
+    #[cfg(target_arch = "x86_64")]
     check::CHECK,
 ];
