@@ -2,8 +2,8 @@
 //!
 //! Each command stands on a line of its own as the loader's printer writes it, word, blank, arguments; lines that were
 //! joined stay joined. A blank line stands before each title, at most one elsewhere, none at either end; lines end in
-//! newlines. Comments stay as they are, but for blanks around them. The loader makes the same menu of it, which is
-//! checked before anything is written.
+//! newlines, but for a backslash that ends the file. Comments stay as they are, but for blanks around them. The loader
+//! makes the same menu of it, which is checked before anything is written.
 
 use std::ffi::OsStr;
 use std::io;
@@ -88,6 +88,11 @@ pub fn formatted(text: &[u8]) -> Result<Vec<u8>, String> {
     let mut new = layout(text);
     if new.starts_with(b"\xef\xbb\xbf") {
         new.insert(0, b'\n'); // at the beginning it would be a mark, and no word
+    }
+    let mut read = text.iter().rev().filter(|byte| !matches!(byte, b'\r' | 0));
+    if read.next() == Some(&b'\\') && new.ends_with(b"\\ \n") {
+        // A kernel would be given the blank, and a newline alone would join lines.
+        new.truncate(new.len() - 2);
     }
     let same = |text: &[u8]| {
         let mut menu = parse(text).0.without_spans();

@@ -28,7 +28,7 @@ pub(crate) const LINT: Target = Target {
 pub(crate) const FIX: Target = Target {
     name: "fix",
     about: "any bytes as a menu: fixed and put in canonical form, which boots the same",
-    longest: 2048,
+    longest: 4096,
     heap_mib: 32,
     words: WORDS_OF_MENUS,
     seeds: corpus,
