@@ -210,11 +210,10 @@ impl Stage {
         };
         self.guests.push(name.clone());
         // Before the guest can change its disks.
-        let foresight = config
-            .is_foreseen()
-            .then(|| Foresight::of(config, &self.devices, &self.machine.share(), &self.loader));
+        let share = self.machine.share();
+        let foresight = Foresight::of(config, &self.devices, &share, &self.loader);
         let guest = Guest::create(&self.machine, &self.dom0, &name, config, self.deadline)?;
-        if let Some(mut foresight) = foresight.flatten() {
+        if let Some(mut foresight) = foresight {
             foresight.console = guest.console_file().to_path_buf();
             foresight.typed = guest.typed();
             self.foresights.push(foresight);

@@ -20,7 +20,6 @@ pub(crate) struct Config {
     disks: Vec<String>,
     interfaces: Vec<String>,
     is_paused: bool,
-    is_unforeseen: bool,
 }
 
 impl Config {
@@ -37,16 +36,9 @@ impl Config {
         self
     }
 
-    /// Something happens to the guest that its disks do not tell: `pvgrub check` is not asked about it.
-    #[expect(dead_code, reason = "no scenario needs it yet")]
-    pub(crate) fn unforeseen(mut self) -> Self {
-        self.is_unforeseen = true;
-        self
-    }
-
-    /// Whether `pvgrub check` is to be asked.
-    pub(crate) fn is_foreseen(&self) -> bool {
-        !self.is_unforeseen
+    /// Whether the guest has a network.
+    pub(crate) fn has_interface(&self) -> bool {
+        !self.interfaces.is_empty()
     }
 
     /// The value of a line `key=value`, without its quotes.
