@@ -154,7 +154,7 @@ fn file_ending(root: &Path, ending: &str) -> Result<PathBuf> {
 }
 
 /// Unpacks one package below `into`; `only` may restrict it to some paths (patterns of tar).
-pub(super) fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
+fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
     if only.is_empty() {
         output(Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
         return Ok(());
@@ -282,15 +282,18 @@ fn unpacked(cache: &Cache, apt: &Apt, name: &str, packages: &[&str]) -> Result<P
     let recipe = format!("{}; 1", packages.join(" "));
     cache.product(name, &recipe, |into| {
         let wanted: Vec<String> = packages.iter().copied().map(str::to_owned).collect();
-        let folder = into.join("debs");
-        for package in apt.download(&apt.with_libraries(&wanted)?, &folder)? {
-            unpack(&package, into, &[])?;
-        }
-        for unused in [folder, into.join("usr/share")] {
-            fs::remove_dir_all(unused)?;
-        }
-        Ok(())
+        unpack_with_libraries(apt, &wanted, into)?;
+        Ok(fs::remove_dir_all(into.join("usr/share"))?)
     })
+}
+
+/// Downloads `packages` and the libraries that they need, and unpacks all of them below `into`.
+pub(super) fn unpack_with_libraries(apt: &Apt, packages: &[String], into: &Path) -> Result<()> {
+    let folder = into.join("debs");
+    for package in apt.download(&apt.with_libraries(packages)?, &folder)? {
+        unpack(&package, into, &[])?;
+    }
+    Ok(fs::remove_dir_all(folder)?)
 }
 
 /// Those small tools that this machine lacks.
@@ -307,11 +310,7 @@ fn host_tools(cache: &Cache, apt: &Apt, suite: &str) -> Result<PathBuf> {
         &format!("tools-{suite}-{}", missing.join("-")),
         "2",
         |into| {
-            let folder = into.join("debs");
-            for package in apt.download(&apt.with_libraries(&missing)?, &folder)? {
-                unpack(&package, into, &[])?;
-            }
-            fs::remove_dir_all(folder)?;
+            unpack_with_libraries(apt, &missing, into)?;
             tools::drop_libc(into)
         },
     )

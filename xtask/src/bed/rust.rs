@@ -23,11 +23,7 @@ pub(crate) fn debian_rust() -> Result<PathBuf> {
     cache.product("rust", &format!("{PACKAGES:?} and libraries; 1"), |into| {
         let apt = Apt::with_security(&cache.path("apt-bookworm-security"), SUITE)?;
         let wanted: Vec<String> = PACKAGES.iter().map(|p| (*p).to_owned()).collect();
-        let folder = into.join("debs");
-        for package in apt.download(&apt.with_libraries(&wanted)?, &folder)? {
-            products::unpack(&package, into, &[])?;
-        }
-        fs::remove_dir_all(folder)?;
+        products::unpack_with_libraries(&apt, &wanted, into)?;
         only_library(into)?;
         tools::drop_libc(into)
     })
