@@ -1,7 +1,7 @@
 //! The test guest's initrd: busybox, modules and an init that reports what it finds.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::cpio::Cpio;
 use super::initrd::modules;
@@ -62,8 +62,11 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
     if !recipe.more.is_empty() {
         cpio.file("more", 0o644, recipe.more.as_bytes());
     }
-    for root in [&bed.root, &bed.storage] {
-        add_programs(&mut cpio, root, &recipe.programs)?;
+    for program in &recipe.programs {
+        let roots = [&bed.root, &bed.storage].into_iter();
+        let root = roots.clone().find(|root| root.join(program).exists());
+        let root = root.context(|| format!("the bed has no {program}"))?;
+        add_program(&mut cpio, root, &root.join(program))?;
     }
     let wanted = [MODULES, &recipe.modules].concat();
     modules(&mut cpio, &KernelModules::open(&kernel.modules)?, &wanted)?;
@@ -79,19 +82,12 @@ pub(crate) fn build(bed: &Bed, kernel: &Kernel, recipe: &Recipe) -> Result<Ramdi
     })
 }
 
-/// Puts those programs that are in `root` into `/bin`, and their libraries where the dynamic loader looks.
-fn add_programs(cpio: &mut Cpio, root: &Path, programs: &[&str]) -> Result<()> {
-    let files = programs.iter().map(|path| root.join(path));
-    let files: Vec<PathBuf> = files.filter(|file| file.exists()).collect();
-    if files.is_empty() {
-        return Ok(());
-    }
-    for file in &files {
-        let name = file.file_name().and_then(|name| name.to_str());
-        let name = name.context(|| "a program without a name")?;
-        cpio.file(&format!("bin/{name}"), 0o755, &read(file)?);
-    }
-    for (name, file) in with_libraries(root, &files)? {
+/// Puts a program of `root` into `/bin`, and its libraries where the dynamic loader looks.
+fn add_program(cpio: &mut Cpio, root: &Path, program: &Path) -> Result<()> {
+    let name = program.file_name().and_then(|name| name.to_str());
+    let name = name.context(|| "a program without a name")?;
+    cpio.file(&format!("bin/{name}"), 0o755, &read(program)?);
+    for (name, file) in with_libraries(root, &[program.to_owned()])? {
         let folder = if name.starts_with("ld-linux") {
             "lib64"
         } else {
