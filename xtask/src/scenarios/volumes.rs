@@ -121,11 +121,7 @@ pub(super) const PLACES: &[Scenario] = volumes! {
 
 fn place(stage: &mut Stage, volume: &Volume) -> Outcome {
     let (file_system, module) = file_system(stage, volume.name)?;
-    let mut devices = Vec::new();
-    for (index, &mib) in volume.disks.iter().enumerate() {
-        let image = empty_disk(stage, index, mib)?;
-        devices.push(stage.plug(&image)?);
-    }
+    let devices = plug_empty(stage, volume.disks)?;
     let names = devices.join(" ");
     storage::run(
         stage,
@@ -143,6 +139,15 @@ fn place(stage: &mut Stage, volume: &Volume) -> Outcome {
     }
     let mut guest = stage.start(&config)?;
     expect_hello_with(&mut guest, &format!("on={}", volume.name), &module)
+}
+
+/// Plugs empty disks of `sizes` MiB into dom0, and returns their devices there.
+fn plug_empty(stage: &mut Stage, sizes: &[u64]) -> Result<Vec<String>> {
+    let plug = |(index, &mib)| {
+        let image = empty_disk(stage, index, mib)?;
+        stage.plug(&image)
+    };
+    sizes.iter().enumerate().map(plug).collect()
 }
 
 fn empty_disk(stage: &Stage, index: usize, mib: u64) -> Result<DiskImage> {

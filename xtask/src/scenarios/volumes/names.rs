@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{COPY, LVM, empty_disk, file_system};
+use super::{COPY, LVM, file_system, plug_empty};
 use crate::scenario::{Outcome, Scenario, Stage};
 use crate::scenarios::hello::{SOON, expect_hello_with, loader};
 use crate::scenarios::menu::type_line;
@@ -31,11 +31,7 @@ const LAST: &str = "L lvcreate -s -L 4M -n snap $w/root; L vgchange -an $w";
 fn by_name(stage: &mut Stage, word: &str) -> Outcome {
     let array = format!("(md/{word})");
     let (files, module) = file_system(stage, &array)?;
-    let mut disks = Vec::new();
-    for (index, mib) in [32, 32, 48].into_iter().enumerate() {
-        let image = empty_disk(stage, index, mib)?;
-        disks.push(stage.plug(&image)?);
-    }
+    let disks = plug_empty(stage, &[32, 32, 48])?;
     let names = disks.join(" ");
     storage::run(
         stage,
