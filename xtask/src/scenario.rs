@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, KernelModules};
 use crate::foresight;
 use crate::foresight::Foresight;
 use crate::guests::Width;
@@ -122,6 +122,32 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         fs::write(folder.join(name), bytes)?;
         Ok(format!("/share/{}/{name}", self.name))
+    }
+
+    /// Shows programs of the unpacked packages in `root` to dom0, with their libraries, and returns the folder there.
+    ///
+    /// # Errors
+    /// When a program or a library is missing.
+    pub(crate) fn share_programs(&self, root: &Path, programs: &[PathBuf]) -> Result<String> {
+        machine::share_programs(root, programs, &self.machine.share().join(&self.name))?;
+        Ok(format!("/share/{}", self.name))
+    }
+
+    /// Has dom0 load kernel modules that few scenarios need.
+    ///
+    /// # Errors
+    /// When there is no such module, or dom0's kernel refuses it.
+    pub(crate) fn load_modules(&self, wanted: &[&str]) -> Result<()> {
+        for file in KernelModules::open(&self.bed.debian12.modules)?.in_order(wanted)? {
+            let name = file.file_stem().and_then(|name| name.to_str());
+            let name = name.context(|| "a module without a name")?;
+            let path = self.share(&file)?;
+            // Another scenario may be loading it.
+            self.dom0.run(&format!(
+                "[ -d /sys/module/{name} ] || insmod {path} || [ -d /sys/module/{name} ]"
+            ))?;
+        }
+        Ok(())
     }
 
     /// What dom0 wrote to the shared file `name`.

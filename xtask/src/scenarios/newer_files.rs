@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::bed::KernelModules;
 use crate::command::text;
 use crate::problem::{Context, Problem, Result};
 use crate::scenario::{Outcome, Scenario, Stage};
@@ -50,23 +49,9 @@ rows! {
     "boot-squashfs" 256 |stage| debian(stage, FileSystem::Squashfs);
 }
 
-/// Has dom0 load kernel modules that few scenarios need.
-fn load(stage: &Stage, wanted: &[&str]) -> Result<()> {
-    for file in KernelModules::open(&stage.bed.debian12.modules)?.in_order(wanted)? {
-        let name = file.file_stem().and_then(|name| name.to_str());
-        let name = name.context(|| "a module without a name")?;
-        let path = stage.share(&file)?;
-        // Another scenario may be loading it.
-        stage.dom0.run(&format!(
-            "[ -d /sys/module/{name} ] || insmod {path} || [ -d /sys/module/{name} ]"
-        ))?;
-    }
-    Ok(())
-}
-
 /// An empty XFS, for a dom0 that does not put changes in their places before it must.
 fn empty_xfs(stage: &Stage, options: &[&str]) -> Result<DiskImage> {
-    load(stage, &["xfs"])?;
+    stage.load_modules(&["xfs"])?;
     stage
         .dom0
         .run("echo 720000 > /proc/sys/fs/xfs/xfssyncd_centisecs")?;
@@ -120,7 +105,7 @@ fn without_log(crash: &Path) -> std::result::Result<Box<dyn ::fs::FileSystem>, T
 }
 
 fn empty_btrfs(stage: &Stage, options: &[&str]) -> Result<DiskImage> {
-    load(stage, &["btrfs", "xxhash_generic"])?;
+    stage.load_modules(&["btrfs", "xxhash_generic"])?;
     let empty = disk::fresh_folder(&stage.folder.join("empty"))?;
     let path = stage.folder.join("disk.img");
     disk::make_btrfs(&stage.bed, &empty, 256, options, &path)?;
@@ -177,7 +162,7 @@ fn subvolume(stage: &mut Stage) -> Outcome {
 
 /// A tree packed in each way; Linux and the reader see the same.
 fn squashfs(stage: &mut Stage) -> Outcome {
-    load(stage, &["squashfs"])?;
+    stage.load_modules(&["squashfs"])?;
     let content = disk::fresh_folder(&stage.folder.join("content"))?;
     for number in 0..150 {
         let bytes = match number % 3 {

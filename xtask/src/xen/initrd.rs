@@ -68,7 +68,7 @@ const OTHERS: &[&str] = &[
 
 /// Starts the device model from the shared folder.
 const DEVICE_MODEL: &[u8] =
-    b"#!/bin/sh\nLD_LIBRARY_PATH=/share/device-model exec /share/device-model/qemu \"$@\" -L /usr/share/qemu\n";
+    b"#!/bin/sh\nLD_LIBRARY_PATH=/share/device-model exec /share/device-model/xen-qemu-system-i386 \"$@\" -L /usr/share/qemu\n";
 
 /// Builds the initrd, uncompressed: software emulation is slow at unpacking.
 ///

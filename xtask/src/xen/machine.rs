@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use super::disk::{Access, DiskImage};
 use super::dom0::Dom0;
 use super::qmp::Qmp;
-use super::storage;
 use crate::bed::{Bed, with_libraries};
 use crate::problem::{Context, Problem, Result};
 
@@ -84,7 +83,6 @@ impl Machine {
         link_or_copy(&bed.hypervisor, &folder.join("xen"))?;
         link_or_copy(&bed.debian12.image, &folder.join("vmlinuz"))?;
         share_device_model(bed, &share.join("device-model"))?;
-        storage::share(bed, &share.join("storage"))?;
         fs::write(folder.join("dom0.cpio"), super::initrd::initrd(bed)?)?;
 
         // Socket paths are limited to 107 bytes, so they do not go into `folder`.
@@ -192,7 +190,6 @@ impl Drop for Machine {
         // Large, and made anew by every run; logs stay.
         let _ = fs::remove_file(self.folder.join("dom0.cpio"));
         let _ = fs::remove_dir_all(self.share().join("device-model"));
-        let _ = fs::remove_dir_all(self.share().join("storage"));
         let _ = fs::remove_dir_all(self.folder.join("images"));
     }
 }
@@ -225,11 +222,23 @@ fn share_device_model(bed: &Bed, folder: &Path) -> Result<()> {
     let Ok(program) = bed.file("/xen-qemu-system-i386") else {
         return Ok(());
     };
+    share_programs(&bed.root, &[program], folder)
+}
+
+/// Puts programs of the unpacked packages in `root` into `folder`, with the libraries that they need.
+///
+/// # Errors
+/// When a program or a library is missing.
+pub(crate) fn share_programs(root: &Path, programs: &[PathBuf], folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    for (name, file) in with_libraries(&bed.root, std::slice::from_ref(&program))? {
+    for (name, file) in with_libraries(root, programs)? {
         link_or_copy(&fs::canonicalize(file)?, &folder.join(name))?;
     }
-    link_or_copy(&program, &folder.join("qemu"))
+    for program in programs {
+        let name = program.file_name().context(|| "a program without a name")?;
+        link_or_copy(program, &folder.join(name))?;
+    }
+    Ok(())
 }
 
 /// A folder for sockets, removed when dropped (an open socket outlives its name).

@@ -1,7 +1,6 @@
 //! The examples of `docs/network.md`, run as they stand there.
 
 use super::ONE_MINUTE;
-use crate::bed::with_libraries;
 use crate::problem::{Context, Result};
 use crate::scenario::{Outcome, Stage};
 use crate::scenarios::hello::{self, Entry, expect_hello};
@@ -35,15 +34,6 @@ fn end(stage: &Stage, name: &str) -> Result<()> {
         "kill -9 $(cat /tmp/documented.{name}.pid) 2>/dev/null; rm -f /tmp/documented.{name}.pid; true"
     ))?;
     Ok(())
-}
-
-/// Shows Kea's server and its libraries to dom0, and returns the program's path there.
-fn share_kea(stage: &Stage) -> Result<String> {
-    let program = stage.bed.kea.join("usr/sbin/kea-dhcp4");
-    for (name, file) in with_libraries(&stage.bed.kea, std::slice::from_ref(&program))? {
-        stage.share_bytes(&name, &std::fs::read(file)?)?;
-    }
-    stage.share(&program)
 }
 
 /// The page's guest, which takes its menu from `place`.
@@ -104,9 +94,10 @@ fn with_servers(stage: &mut Stage) -> Outcome {
     end(stage, "isc")?;
 
     let file = stage.share_bytes("kea.conf", block("### Kea")?.as_bytes())?;
-    let program = share_kea(stage)?;
+    let kea = &stage.bed.kea;
+    let folder = stage.share_programs(kea, &[kea.join("usr/sbin/kea-dhcp4")])?;
     let command = format!(
-        "mkdir -p /var/lib/kea; KEA_LOCKFILE_DIR=none KEA_PIDFILE_DIR=/tmp KEA_LFC_EXECUTABLE=/bin/true LD_LIBRARY_PATH=$(dirname {program}) {program} -c {file}"
+        "mkdir -p /var/lib/kea; KEA_LOCKFILE_DIR=none KEA_PIDFILE_DIR=/tmp KEA_LFC_EXECUTABLE=/bin/true LD_LIBRARY_PATH={folder} {folder}/kea-dhcp4 -c {file}"
     );
     serve(stage, "kea", &command, "DHCP4_STARTED")?;
     boot(stage, "(nd)/menu.lst (option 150)")?;
