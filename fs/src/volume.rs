@@ -73,48 +73,40 @@ impl Volume {
     /// [`BlockError::OutOfRange`] if the range leaves the window (offsets in it are the window's), else what
     /// [`ReadAhead::read_at`] says.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
-        let len = size(out.len());
-        let outside = BlockError::OutOfRange {
-            offset,
-            len,
-            disk: self.len,
-        };
-        if offset.checked_add(len).is_none_or(|end| end > self.len) {
-            return Err(outside);
-        }
-        let at = self.start.checked_add(offset).ok_or(outside)?;
+        let at = self.place(offset, size(out.len()))?;
         self.disk.read_at(at, out)
     }
 
     /// As [`Volume::read_at`], but large and aligned reads are the device's own: what lies on the window has a cache already.
     pub(crate) fn read_through(&self, offset: u64, out: &mut [u8]) -> Result<(), BlockError> {
         let len = size(out.len());
+        let at = self.place(offset, len)?;
         let sector = u64::from(self.disk.geometry().sector_bytes);
-        let at = self.start.saturating_add(offset);
-        let end = offset.checked_add(len).filter(|&end| end <= self.len);
         let inside = at.saturating_add(len) <= self.disk.geometry().len_bytes;
         let aligned = at.is_multiple_of(sector) && len.is_multiple_of(sector);
-        if len >= CHUNK_BYTES && aligned && inside && end.is_some() {
+        if len >= CHUNK_BYTES && aligned && inside {
             return self.disk.device().read(at, out);
         }
-        self.read_at(offset, out)
+        self.disk.read_at(at, out)
     }
 
     /// Puts `bytes` at `offset` of the window; see [`ReadAhead::overwrite`].
     /// # Errors
     /// As [`Volume::read_at`], and [`BlockError::ReadOnly`].
     pub fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<(), BlockError> {
-        let len = size(bytes.len());
-        let outside = BlockError::OutOfRange {
+        let at = self.place(offset, size(bytes.len()))?;
+        self.disk.overwrite(at, bytes)
+    }
+
+    /// Where the `len` bytes at `offset` of the window are on the disk.
+    fn place(&self, offset: u64, len: u64) -> Result<u64, BlockError> {
+        let end = offset.checked_add(len).filter(|&end| end <= self.len);
+        let at = self.start.checked_add(offset);
+        end.and(at).ok_or(BlockError::OutOfRange {
             offset,
             len,
             disk: self.len,
-        };
-        if offset.checked_add(len).is_none_or(|end| end > self.len) {
-            return Err(outside);
-        }
-        let at = self.start.checked_add(offset).ok_or(outside)?;
-        self.disk.overwrite(at, bytes)
+        })
     }
 
     /// Says that these bytes will be read soon; see [`ReadAhead::prefetch`].
