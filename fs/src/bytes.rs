@@ -89,6 +89,14 @@ pub(crate) fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 
+/// UTF-16 as UTF-8; half a surrogate pair becomes U+FFFD.
+pub(crate) fn utf8(units: impl Iterator<Item = u16>) -> Vec<u8> {
+    char::decode_utf16(units)
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect::<String>()
+        .into_bytes()
+}
+
 /// A UUID with its dashes; `None` for one of zeros.
 pub(crate) fn uuid_text(uuid: &[u8; 16]) -> Option<String> {
     if *uuid == [0; 16] {

@@ -1,9 +1,8 @@
 //! Directory entries of 32 bytes: short names in 8.3, and the long names that stand before them in pieces.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::bytes::{Fields, buffer, index, size};
+use crate::bytes::{Fields, buffer, index, size, utf8};
 use crate::error::FsError;
 use crate::tree::{EntryKind, File};
 
@@ -187,9 +186,7 @@ impl LongName {
             .flatten()
             .copied()
             .take_while(|&unit| unit != 0);
-        let name: String = char::decode_utf16(units)
-            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect();
-        (!name.is_empty()).then(|| name.into_bytes())
+        let name = utf8(units);
+        (!name.is_empty()).then_some(name)
     }
 }

@@ -1,11 +1,10 @@
 //! Directory records (ECMA-119 section 9.1) and the names in them.
 
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{DIRECTORY_MAX, Node, SECTOR};
-use crate::bytes::{Fields, buffer, index};
+use crate::bytes::{Fields, buffer, index, utf8};
 use crate::error::FsError;
 use crate::tree::EntryKind;
 use crate::volume::Volume;
@@ -145,10 +144,7 @@ pub(super) fn plain_name(stored: &[u8]) -> Vec<u8> {
 /// Big-endian UCS-2, also with a version at its end.
 pub(super) fn joliet_name(stored: &[u8]) -> Vec<u8> {
     let units = stored.chunks_exact(2).map(|unit| unit.be16(0).unwrap_or(0));
-    let name: String = char::decode_utf16(units)
-        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect();
-    let mut bytes = name.into_bytes();
+    let mut bytes = utf8(units);
     if let Some(end) = bytes.iter().position(|&byte| byte == b';') {
         bytes.truncate(end);
     }

@@ -1,11 +1,11 @@
 //! GUID partition tables: UEFI specification 2.10, section 5.3. Both headers' checksums are verified; the backup at
 //! the disk's end is used where the primary is bad.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Guid, Partition, PartitionType, Table, TableKind};
-use crate::bytes::{Fields, buffer, index};
+use crate::bytes::{Fields, buffer, index, utf8};
 use crate::cache::ReadAhead;
 use crate::checksum::crc32;
 use crate::error::FsError;
@@ -113,10 +113,7 @@ fn label(raw: &[u8]) -> Vec<u8> {
         .chunks_exact(2)
         .map(|unit| unit.le16(0).unwrap_or(0))
         .take_while(|&unit| unit != 0);
-    char::decode_utf16(units)
-        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect::<String>()
-        .into_bytes()
+    utf8(units)
 }
 
 fn list(entries: &[u8], entry_len: usize, sector: u64, disk_len: u64) -> Result<Table, FsError> {
