@@ -306,7 +306,6 @@ pub(super) struct Reader {
     open: Vec<Change>,
     has_begun: bool,
     count: u64,
-    bytes: u64,
     /// What whole commits say.
     changes: BinaryHeap<Change>,
 }
@@ -319,7 +318,6 @@ impl Reader {
             open: Vec::new(),
             has_begun: false,
             count: 0,
-            bytes: 0,
             changes: BinaryHeap::new(),
         }
     }
@@ -330,7 +328,6 @@ impl Reader {
     /// [`FsError::Unsupported`] for features of tomorrow and too many tags; [`FsError::Corrupt`] for tags that are too
     /// short.
     pub(super) fn block(&mut self, block: &[u8]) -> Result<Next, FsError> {
-        self.bytes = self.bytes.saturating_add(size(block.len()));
         let mut rest = block;
         while rest.len() >= 4 {
             let (tag, len) = (rest.le16(0)?, usize::from(rest.le16(2)?));
@@ -388,11 +385,6 @@ impl Reader {
             rest = rest.get(whole..).unwrap_or_default();
         }
         Ok(Next::Block)
-    }
-
-    /// How many bytes were read.
-    pub(super) const fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// What the commits that are whole have changed. One that is not was being written when the machine stopped.

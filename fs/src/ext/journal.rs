@@ -262,8 +262,9 @@ impl Journal {
         let mut reader = fast::Reader::new(sequence);
         let mut block = buffer(self.block_bytes);
         // The kernel leaves a block between the log and the area.
-        for at in self.superblock.log_end.saturating_add(1)..self.superblock.end {
-            if reader.bytes() > FAST_BYTES_MAX {
+        let area = self.superblock.log_end.saturating_add(1);
+        for at in area..self.superblock.end {
+            if at.saturating_sub(area).saturating_mul(self.block_bytes) > FAST_BYTES_MAX {
                 return Err(FsError::unsupported("more than 4 MiB of them"));
             }
             self.file
