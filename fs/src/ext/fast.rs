@@ -111,18 +111,20 @@ impl Changes {
         self.all.is_empty()
     }
 
-    /// The changes of one name, or of the inode itself.
-    fn of(&self, inode: u32, name: &[u8]) -> &[Change] {
-        let key = |change: &Change| {
-            change
-                .inode
-                .cmp(&inode)
-                .then_with(|| (*change.name).cmp(name))
-        };
+    /// The changes that `key` finds equal to what is looked for.
+    fn equal(&self, key: &dyn Fn(&Change) -> Ordering) -> &[Change] {
         let start = self.all.partition_point(|change| key(change).is_lt());
         let rest = self.all.get(start..).unwrap_or_default();
         let len = rest.partition_point(|change| key(change).is_eq());
         rest.get(..len).unwrap_or_default()
+    }
+
+    /// The changes of one name, or of the inode itself.
+    fn of(&self, inode: u32, name: &[u8]) -> &[Change] {
+        self.equal(&|change| {
+            let first = change.inode.cmp(&inode);
+            first.then_with(|| (*change.name).cmp(name))
+        })
     }
 
     /// Makes of `raw`, the inode `number` as the disk has it, what it is now; whether that is anything else.
@@ -176,10 +178,7 @@ impl Changes {
 
     /// The names in directory `dir` of which anything is known, in their own order.
     pub(super) fn names_in(&self, dir: u32) -> impl Iterator<Item = &[u8]> {
-        let start = self.all.partition_point(|change| change.inode < dir);
-        let rest = self.all.get(start..).unwrap_or_default();
-        let len = rest.partition_point(|change| change.inode == dir);
-        let own = rest.get(..len).unwrap_or_default();
+        let own = self.equal(&|change| change.inode.cmp(&dir));
         own.chunk_by(|one, other| one.name == other.name)
             .filter_map(|group| group.first())
             .map(|change| change.name.as_slice())
