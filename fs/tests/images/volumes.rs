@@ -52,11 +52,9 @@ pub(crate) fn physical(len: usize, uuid: &str, text: Option<&str>) -> Vec<u8> {
         label + 72,
         &(PE_START as u64 * 512).to_le_bytes(),
     );
-    if text.is_some() {
+    if let Some(text) = text {
         put(&mut image, label + 104, &(AREA as u64).to_le_bytes());
         put(&mut image, label + 112, &(AREA_BYTES as u64).to_le_bytes());
-    }
-    if let Some(text) = text {
         write_text(&mut image, text);
     }
     let sum = lvm_crc(&image[label + 20..label + 512]);
@@ -137,6 +135,15 @@ pub(crate) fn logical(name: &str, status: &str, segments: &[(u32, &str)]) -> Str
     }
     text.push_str("}\n");
     text
+}
+
+/// The sum of a superblock's little-endian words, folded to 32 bits.
+fn md_sum(raw: &[u8]) -> u32 {
+    let total: u64 = raw
+        .chunks(4)
+        .map(|word| u64::from(u32::from_le_bytes(word.try_into().unwrap())))
+        .sum();
+    ((total & 0xffff_ffff) + (total >> 32)) as u32
 }
 
 /// What an md superblock says.
@@ -229,12 +236,8 @@ impl Md {
             256 + number as usize * 2,
             &self.role.to_le_bytes(),
         );
-        let total: u64 = raw
-            .chunks(4)
-            .map(|word| u64::from(u32::from_le_bytes(word.try_into().unwrap())))
-            .sum();
-        let sum = (total & 0xffff_ffff) + (total >> 32);
-        put(&mut raw, 216, &(sum as u32).to_le_bytes());
+        let sum = md_sum(&raw);
+        put(&mut raw, 216, &sum.to_le_bytes());
         put(image, at, &raw);
     }
 
@@ -269,12 +272,8 @@ impl Md {
             let line: Vec<u8> = raw[3968..3968 + 20].to_vec();
             put(&mut raw, own, &line);
         }
-        let total: u64 = raw
-            .chunks(4)
-            .map(|word| u64::from(u32::from_le_bytes(word.try_into().unwrap())))
-            .sum();
-        let sum = (total & 0xffff_ffff) + (total >> 32);
-        put(&mut raw, 152, &(sum as u32).to_le_bytes());
+        let sum = md_sum(&raw);
+        put(&mut raw, 152, &sum.to_le_bytes());
         put(image, at, &raw);
     }
 }
