@@ -348,19 +348,18 @@ fn with_fast_commits(crash: &Crash, features: u8, commits: &[u8]) -> Vec<u8> {
 fn fast_commits_that_cannot_be_read_are_reported() {
     let crash = Crash::new(&["-t", "ext4", "-O", "fast_commit,^metadata_csum"], 1024);
     // EXT4_FC_TAG_UNLINK of the name `link` of the root, and of a name that it does not have.
+    let unlink = |inode: u8| [&[5, 0, 12, 0, 2, 0, 0, 0, inode, 0, 0, 0][..], b"link"].concat();
     let inode = {
         let files = mount(with_fast_commits(&crash, 0, &[])).unwrap();
         assert!(read(files.as_ref(), "link").is_ok());
         assert_eq!(files.warnings(), [""; 0]);
-        (12..100).find(|&inode: &u8| {
-            let unlink = [&[5, 0, 12, 0, 2, 0, 0, 0, inode, 0, 0, 0][..], b"link"].concat();
-            let files = mount(with_fast_commits(&crash, 0, &unlink)).unwrap();
+        (12..100).find(|&inode| {
+            let files = mount(with_fast_commits(&crash, 0, &unlink(inode))).unwrap();
             assert_eq!(files.warnings(), [""; 0]);
             files.open(b"link").is_err()
         })
     };
-    let inode = inode.expect("one of them is the link's");
-    let unlink = [&[5, 0, 12, 0, 2, 0, 0, 0, inode, 0, 0, 0][..], b"link"].concat();
+    let unlink = unlink(inode.expect("one of them is the link's"));
     // Broken off, or with a wrong checksum: not there.
     let mut image = with_fast_commits(&crash, 0, &unlink);
     let name = image.windows(16).rposition(|part| part == unlink).unwrap();
@@ -457,13 +456,12 @@ fn fast_commits_are_replayed_as_the_kernel_does() {
         let crash = host::read(&image).unwrap();
         let copy = scratch.path("copy");
         host::write(&copy, &crash).unwrap();
-        let expected = {
+        let mut expected = {
             let mounted = kernel::Mount::new("ext4", &copy, &scratch.path("seen"), "");
             kernel::tree(&mounted.path)
         };
         let files = mount(crash.clone()).unwrap();
         assert_eq!(files.warnings(), [""; 0]);
-        let mut expected = expected;
         expected.retain(|(name, _)| name != "lost+found");
         let names: Vec<_> = expected.iter().map(|(name, _)| name.as_str()).collect();
         assert!(names.contains(&"folder/inner/file"), "{names:?}");

@@ -7,14 +7,11 @@ use std::rc::Rc;
 
 use fs::{BlockDevice, BlockError, ReadAhead, Volume};
 use images::volumes::{
-    EXTENT, Md, PE_START, all, assembled, bytes, check, damage_text, dashed, data, disks, group,
-    len_of, logical, name, physical, put, volume, why, write_text,
+    A, B, EXTENT, Md, PE_START, SHOWN, all, assembled, bytes, check, damage_text, dashed, data,
+    disks, group, len_of, logical, name, physical, put, volume, why, write_text,
 };
 use images::{MemoryDisk, XorShift, whole};
 
-const A: &str = "AAAAAAaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const B: &str = "BBBBBBbbbbbbbbbbbbbbbbbbbbbbbbbb";
-const SHOWN: &str = "\"READ\", \"WRITE\", \"VISIBLE\"";
 const HIDDEN: &str = "\"READ\", \"WRITE\"";
 const LEN: usize = len_of(32);
 

@@ -4,14 +4,11 @@
 mod images;
 
 use images::volumes::{
-    EXTENT, Md, PE_START, all, check, data, group, len_of, logical, name, physical, put, volume,
-    why, write_text,
+    A, B, EXTENT, Md, PE_START, SHOWN, all, check, data, group, len_of, logical, name, physical,
+    put, volume, why, write_text,
 };
 use images::{MemoryDisk, XorShift};
 
-const A: &str = "AAAAAAaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const B: &str = "BBBBBBbbbbbbbbbbbbbbbbbbbbbbbbbb";
-const SHOWN: &str = "\"READ\", \"WRITE\", \"VISIBLE\"";
 const FIRST: &str = "type = \"striped\"\nstripes = [\"pv0\", 0]";
 
 /// A table with these partitions: number from 0, first byte, length.
@@ -185,10 +182,8 @@ fn arrays_on_arrays() {
 #[test]
 fn volumes_within_volumes() {
     let secret = XorShift(8).bytes(EXTENT);
-    let group_on_array = with_root(B, 9, &secret)
-        .into_iter()
-        .chain(vec![0; EXTENT])
-        .collect::<Vec<u8>>();
+    let mut group_on_array = with_root(B, 9, &secret);
+    group_on_array.resize(group_on_array.len() + EXTENT, 0);
     // The text of the inner group has a name and an identifier of its own.
     let text = group(
         "inner",
@@ -196,7 +191,6 @@ fn volumes_within_volumes() {
         &[(B, "")],
         &logical("root", SHOWN, &[(1, FIRST)]),
     );
-    let mut group_on_array = group_on_array;
     write_text(&mut group_on_array, &text);
     let array = around(&group_on_array, 2, 0);
     let array = Md {
@@ -205,11 +199,8 @@ fn volumes_within_volumes() {
         ..array
     }
     .member(len_of(8), &group_on_array);
-    check(
-        volume(&all(&[in_a_volume(&array)]), "(md/inside)"),
-        &group_on_array,
-    );
     let made = all(&[in_a_volume(&array)]);
+    check(volume(&made, "(md/inside)"), &group_on_array);
     assert_eq!(made.names(), "(lvm/vg-root) (md/inside) (lvm/inner-root)");
     check(volume(&made, "(lvm/inner-root)"), &secret);
     // On a partition of the volume.

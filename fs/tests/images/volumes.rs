@@ -23,6 +23,12 @@ pub(crate) fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
     image[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
+/// UUIDs of physical volumes.
+pub(crate) const A: &str = "AAAAAAaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(crate) const B: &str = "BBBBBBbbbbbbbbbbbbbbbbbbbbbbbbbb";
+/// The status of a logical volume that users see.
+pub(crate) const SHOWN: &str = "\"READ\", \"WRITE\", \"VISIBLE\"";
+
 /// The byte at which the metadata area begins, its length, and where the text begins in it: so late that it wraps.
 const AREA: usize = 4096;
 const AREA_BYTES: usize = 64 << 10;
