@@ -106,6 +106,15 @@ impl Base {
     }
 }
 
+/// The images in `packed`, in sectors of 512 bytes, once for each way to repair them.
+pub(crate) fn bases(packed: &[&[u8]], repairs: &[Option<Repair>]) -> Vec<Base> {
+    let repaired = |&repair: &Option<Repair>| {
+        let images = packed.iter().map(|image| Base::unpack(image));
+        images.map(move |base| base.repaired(repair))
+    };
+    repairs.iter().flat_map(repaired).collect()
+}
+
 /// The disk that `input` describes.
 pub(crate) fn disk(bases: &'static [Base], input: &[u8]) -> Rc<Disk> {
     let mut input = Input::new(input);

@@ -29,15 +29,8 @@ const PLAIN: &[Option<Repair>] = &[None];
 macro_rules! target {
     ($target:ident, $name:literal, $about:literal, [$($image:literal),+ $(,)?], $repairs:expr) => {
         pub(crate) const $target: Target = {
-            static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
-                let repairs: &[Option<Repair>] = $repairs;
-                let bases = |repair: &Option<Repair>| {
-                    let repair = *repair;
-                    let images = images![$($image),+].into_iter().map(Base::unpack);
-                    images.map(move |base| base.repaired(repair))
-                };
-                repairs.iter().flat_map(bases).collect()
-            });
+            static BASES: LazyLock<Vec<Base>> =
+                LazyLock::new(|| patches::bases(&images![$($image),+], $repairs));
             Target {
                 name: $name,
                 about: $about,

@@ -13,7 +13,7 @@ use super::files;
 use crate::Target;
 use crate::disk::read_changed;
 use crate::image::Image;
-use crate::patches::{self, Base, Changes, Repair};
+use crate::patches::{self, Base, Changes};
 
 /// The cache of every volume holds 2 MiB, and a volume may have another one below it.
 const HEAP_MIB: usize = 96;
@@ -25,15 +25,8 @@ macro_rules! target {
         const $images: &[&[u8]] = &[$(include_bytes!(concat!("../../images/", $image, ".gz"))),+];
 
         pub(crate) const $target: Target = {
-            static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
-                let both = [Some($repair as Repair), None];
-                both.iter()
-                    .flat_map(|repair| {
-                        let images = $images.iter();
-                        images.map(|image| Base::unpack(image).repaired(*repair))
-                    })
-                    .collect()
-            });
+            static BASES: LazyLock<Vec<Base>> =
+                LazyLock::new(|| patches::bases($images, &[Some($repair), None]));
             Target {
                 name: $name,
                 about: $about,
