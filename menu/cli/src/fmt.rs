@@ -89,11 +89,6 @@ pub fn formatted(text: &[u8]) -> Result<Vec<u8>, String> {
     if new.starts_with(b"\xef\xbb\xbf") {
         new.insert(0, b'\n'); // at the beginning it would be a mark, and no word
     }
-    let mut read = text.iter().rev().filter(|byte| !matches!(byte, b'\r' | 0));
-    if read.next() == Some(&b'\\') && new.ends_with(b"\\ \n") {
-        // A kernel would be given the blank, and a newline alone would join lines.
-        new.truncate(new.len() - 2);
-    }
     let same = |text: &[u8]| {
         let mut menu = parse(text).0.without_spans();
         let commands = menu
@@ -123,8 +118,9 @@ fn trim(command: &mut Command) {
 
 /// What is on the lines of a menu.
 enum Piece {
-    /// A command, printed.
+    /// A command, printed, with what ends its line.
     Line(Vec<u8>),
+    /// The same of a title.
     Title(Vec<u8>),
     Comment(Vec<u8>),
     Blank,
@@ -164,26 +160,17 @@ fn layout(text: &[u8]) -> Vec<u8> {
                 if !parted {
                     out.insert(at, b'\n');
                 }
-                push(&mut out, line);
+                out.extend_from_slice(&line);
                 blank = false;
             }
             Piece::Line(line) => {
-                push(&mut out, line);
+                out.extend_from_slice(&line);
                 blank = false;
                 before_comments = None;
             }
         }
     }
     out
-}
-
-/// Adds a line. One that ends in a backslash would join the next one on.
-fn push(out: &mut Vec<u8>, line: Vec<u8>) {
-    out.extend_from_slice(&line);
-    if line.ends_with(b"\\") {
-        out.push(b' ');
-    }
-    out.push(b'\n');
 }
 
 fn pieces(text: &[u8]) -> Vec<Piece> {
@@ -254,10 +241,19 @@ fn others(places: &Places<'_>, numbers: std::ops::Range<usize>, pieces: &mut Vec
 fn printed(line: &Line) -> Piece {
     let mut command = Command::typed(&line.text);
     trim(&mut command);
+    let mut text = command.to_line();
+    // Only at the end of the file does the lexer leave a backslash behind a line. A newline would make it join lines, and
+    // a blank before that would be given to a kernel.
+    if !line.text.ends_with(b"\\") {
+        if text.ends_with(b"\\") {
+            text.push(b' '); // alone, the backslash would join the next line on
+        }
+        text.push(b'\n');
+    }
     let is_title = table::find(&command.word).is_some_and(|info| info.place == Place::Title);
     match is_title {
-        true => Piece::Title(command.to_line()),
-        false => Piece::Line(command.to_line()),
+        true => Piece::Title(text),
+        false => Piece::Line(text),
     }
 }
 
@@ -289,6 +285,15 @@ mod tests {
             let once = text(menu);
             assert_eq!(text(&once), once, "{menu:?}");
         }
+    }
+
+    #[test]
+    fn a_backslash_that_ends_the_file_stays_at_its_end() {
+        for menu in ["title a\nkernel /v \\", "title a\nboot\\", "title \\"] {
+            assert_eq!(text(menu), menu);
+        }
+        assert_eq!(text("title a\\ \nboot"), "title a\\ \nboot\n");
+        assert_eq!(text("title a\nboot\\\n"), "title a\nboot\n");
     }
 
     #[test]
