@@ -7,6 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 
 use menu::lexer::{Lexer, Line};
 use menu::table::{self, Place};
@@ -26,35 +27,24 @@ use crate::output::Io;
 pub fn run(options: &FmtOptions, manner: &Manner, io: &mut Io<'_>) -> io::Result<Ending> {
     let mut worst = Ending::Clean;
     for path in &options.files {
-        let source = match Source::read(path, io) {
-            Ok(source) => source,
-            Err(why) => {
-                io.complain(&why)?;
-                worst = worst.max(Ending::Unreadable);
-                continue;
-            }
-        };
-        let new = match formatted(&source.text) {
-            Ok(new) => new,
-            Err(why) => {
-                io.complain(&format!("{}: {why}", source.name()))?;
-                worst = worst.max(Ending::Unreadable);
-                continue;
-            }
-        };
-        let ending = one(&source, &new, options, manner, io)?;
-        worst = worst.max(ending);
+        worst = worst.max(one(path, options, manner, io)?);
     }
     Ok(worst)
 }
 
-fn one(
-    source: &Source,
-    new: &[u8],
-    options: &FmtOptions,
-    manner: &Manner,
-    io: &mut Io<'_>,
-) -> io::Result<Ending> {
+/// Formats one menu.
+fn one(path: &Path, options: &FmtOptions, manner: &Manner, io: &mut Io<'_>) -> io::Result<Ending> {
+    let read = Source::read(path, io).and_then(|source| {
+        let new = formatted(&source.text).map_err(|why| format!("{}: {why}", source.name()))?;
+        Ok((source, new))
+    });
+    let (source, new) = match read {
+        Ok(read) => read,
+        Err(why) => {
+            io.complain(&why)?;
+            return Ok(Ending::Unreadable);
+        }
+    };
     let is_same = source.text == new;
     if options.check {
         if is_same {
@@ -63,17 +53,17 @@ fn one(
         if !manner.quiet {
             writeln!(io.output, "{}", source.name())?;
         }
-        if manner.verbose && Places::new(&source.text).count() == Places::new(new).count() {
+        if manner.verbose && Places::new(&source.text).count() == Places::new(&new).count() {
             io.output
-                .write_all(&difference(&source.name(), &source.text, new))?;
+                .write_all(&difference(&source.name(), &source.text, &new))?;
         }
         return Ok(Ending::Findings);
     }
     if !options.write || source.path == OsStr::new("-") {
-        io.output.write_all(new)?;
+        io.output.write_all(&new)?;
         return Ok(Ending::Clean);
     }
-    if !is_same && let Err(error) = replace(&source.path, new) {
+    if !is_same && let Err(error) = replace(&source.path, &new) {
         io.complain(&format!("{}: {error}", source.name()))?;
         return Ok(Ending::Unreadable);
     }
