@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 /// How a run ended. The order is that of gravity: of several files the worst one counts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub enum Ending {
     /// Nothing to complain about: 0.
+    #[default]
     Clean,
     /// Something was found: 1.
     Findings,

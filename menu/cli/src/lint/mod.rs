@@ -172,21 +172,11 @@ fn fix_one(
 }
 
 /// What all menus together came to.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 struct Tally {
     counts: Counts,
     fixed: usize,
     ending: Ending,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            counts: Counts::default(),
-            fixed: 0,
-            ending: Ending::Clean,
-        }
-    }
 }
 
 impl Tally {

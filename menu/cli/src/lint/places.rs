@@ -68,16 +68,10 @@ impl<'a> Places<'a> {
         start..self.offset(span.end).max(start)
     }
 
-    /// The line that `offset` is in, from 1.
-    #[must_use]
-    pub fn line_of(&self, offset: usize) -> usize {
-        self.starts.partition_point(|start| *start <= offset)
-    }
-
     /// The place of an offset.
     #[must_use]
     pub fn position(&self, offset: usize) -> Position {
-        let line = self.line_of(offset);
+        let line = self.starts.partition_point(|start| *start <= offset);
         let start = self
             .starts
             .get(line.saturating_sub(1))
@@ -111,12 +105,6 @@ impl<'a> Places<'a> {
     pub fn whole_line(&self, number: usize) -> Range<usize> {
         let start = |number: usize| self.starts.get(number).copied().unwrap_or(self.text.len());
         start(number.saturating_sub(1))..start(number)
-    }
-
-    /// Offsets of the lines of a command, from the word on to where its last line ends, that end included.
-    #[must_use]
-    pub fn lines_of(&self, first: Position, last: Position) -> Range<usize> {
-        self.whole_line(first.line as usize).start..self.whole_line(last.line as usize).end
     }
 }
 

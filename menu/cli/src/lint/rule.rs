@@ -8,17 +8,17 @@ use std::fmt;
 use serde::Deserialize;
 
 /// How grave a finding is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// It is not looked for
+    /// It is not looked for.
     Allow,
-    /// Harmless here; good to know
+    /// Harmless here; good to know.
     Note,
-    /// Something is not done as it is written, or not as it was meant
+    /// Something is not done as it is written, or not as it was meant.
     #[serde(alias = "warn")]
     Warning,
-    /// An entry fails, or nothing boots
+    /// An entry fails, or nothing boots.
     #[serde(alias = "deny")]
     Error,
 }

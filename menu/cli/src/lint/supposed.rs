@@ -17,8 +17,6 @@ pub(crate) struct Supposed {
     pub(crate) kernel: Option<Vec<u8>>,
     /// Files that make the initrd.
     pub(crate) initrds: usize,
-    /// Multiboot modules.
-    pub(crate) modules: usize,
     /// Where the root device came from.
     pub(crate) root: Root,
     /// How many files were named without a device while no root device was set.
@@ -93,7 +91,6 @@ impl Machine for Supposed {
         // What follows is about a kernel even where its name is wrong.
         self.kernel = Some(args.to_vec());
         self.initrds = 0;
-        self.modules = 0;
         self.file(file).and(QUIET)
     }
 
@@ -109,7 +106,6 @@ impl Machine for Supposed {
         if self.kernel.is_none() {
             return Err(Code::NEED_MULTIBOOT.into());
         }
-        self.modules += 1;
         self.file(file).and(QUIET)
     }
 
