@@ -44,6 +44,17 @@ impl Said {
         }
     }
 
+    /// The message and the hints, a line each.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.message.clone();
+        for hint in &self.hints {
+            text.push('\n');
+            text.push_str(hint);
+        }
+        text
+    }
+
     /// Adds what stands below the place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {

@@ -23,11 +23,6 @@ impl Format for Github {
                 Level::Note | Level::Allow => "notice",
             };
             let start = finding.span.start;
-            let mut text = finding.said.message.clone();
-            for line in &finding.said.hints {
-                text.push('\n');
-                text.push_str(line);
-            }
             writeln!(
                 io.output,
                 "::{word} file={},line={},col={},title={}::{}",
@@ -35,7 +30,7 @@ impl Format for Github {
                 start.line,
                 columns.column(start),
                 finding.rule,
-                escaped(&text, "")
+                escaped(&finding.said.text(), "")
             )?;
         }
         Ok(())

@@ -4,13 +4,10 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Format, Report};
+use super::{Format, MAX_EDITS, Report};
 use crate::lint::finding::{Finding, Fix};
 use crate::lint::places::{Columns, Places};
 use crate::output::Io;
-
-/// Edits of a fix that are written out; a fix of more is only named.
-const MAX_EDITS: usize = 100;
 
 /// The format.
 #[derive(Debug)]

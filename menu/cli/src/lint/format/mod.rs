@@ -11,6 +11,9 @@ use super::linter::Linted;
 use super::places::Places;
 use crate::output::Io;
 
+/// Edits of a fix that are written out for programs; of a fix of more they are left out.
+const MAX_EDITS: usize = 100;
+
 /// One menu and what was found in it.
 #[derive(Debug)]
 pub struct Report<'a> {

@@ -4,14 +4,11 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::{Format, Report};
+use super::{Format, MAX_EDITS, Report};
 use crate::lint::finding::{Finding, Fix};
 use crate::lint::places::{Columns, Places};
 use crate::lint::rule::{Level, RULES};
 use crate::output::Io;
-
-/// Edits of a fix that are written out.
-const MAX_EDITS: usize = 100;
 
 /// The format: it is one object, so findings are kept until the end.
 #[derive(Debug, Default)]
@@ -91,16 +88,11 @@ fn region(
 }
 
 fn result(uri: &str, finding: &Finding, region: Value) -> Value {
-    let mut text = finding.said.message.clone();
-    for hint in &finding.said.hints {
-        text.push('\n');
-        text.push_str(hint);
-    }
     let mut result = json!({
         "ruleId": finding.rule.rule().name,
         "ruleIndex": finding.rule as usize,
         "level": level(finding.level),
-        "message": { "text": text },
+        "message": { "text": finding.said.text() },
         "locations": [{ "physicalLocation": {
             "artifactLocation": { "uri": uri },
             "region": region,
