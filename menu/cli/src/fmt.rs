@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use menu::lexer::{Lexer, Line};
+use menu::lexer::Line;
 use menu::table::{self, Place};
 use menu::{Command, parse};
 
@@ -17,6 +17,7 @@ use crate::args::{FmtOptions, Manner};
 use crate::ending::Ending;
 use crate::input::Source;
 use crate::lint::fix::{difference, replace};
+use crate::lint::lines::{Lines, lines};
 use crate::lint::places::Places;
 use crate::output::Io;
 
@@ -164,68 +165,24 @@ fn layout(text: &[u8]) -> Vec<u8> {
 }
 
 fn pieces(text: &[u8]) -> Vec<Piece> {
-    let body = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let places = Places::new(text);
-    let mut pieces = Vec::new();
-    let mut next = 1;
-    for line in Lexer::new(text) {
-        let first = line.position(0).line as usize;
-        others(&places, next..first, &mut pieces);
-        pieces.push(printed(&line));
-        let end = line.span(0, line.text.len()).end.line as usize;
-        next = end.max(first) + 1;
-        // Lines joined on that held nothing.
-        while next <= places.count() && joins(&places, next - 1) {
-            next += 1;
-        }
-    }
-    if !body.is_empty() {
-        others(&places, next..places.count() + 1, &mut pieces);
-    }
-    pieces
+    let stretches = lines(&Places::new(text)).into_iter();
+    let pieces = stretches.map(|stretch| match stretch {
+        Lines::Command(line, _) => printed(&line),
+        Lines::Comment(range) | Lines::Continued(range) => Piece::Comment(comment(&text[range])),
+        Lines::Blank => Piece::Blank,
+    });
+    pieces.collect()
 }
 
-/// Whether a line ends in a backslash, and so joins the next one on.
-fn joins(places: &Places<'_>, number: usize) -> bool {
-    let line = &places.text()[places.line(number)];
-    let mut kept = line.iter().rev().filter(|byte| !matches!(byte, b'\r' | 0));
-    kept.next() == Some(&b'\\')
-}
-
-/// Comments and blank lines between commands.
-fn others(places: &Places<'_>, numbers: std::ops::Range<usize>, pieces: &mut Vec<Piece>) {
-    let mut is_comment = false;
-    for number in numbers {
-        let joined = number > 1 && joins(places, number - 1);
-        let range = places.line(number);
-        let raw = places.text().get(range).unwrap_or_default();
-        let raw = match number {
-            1 => raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw),
-            _ => raw,
-        };
-        let kept: Vec<u8> = raw
-            .iter()
-            .copied()
-            .filter(|byte| !matches!(byte, b'\r' | 0))
-            .collect();
-        let continues = is_comment && joined;
-        let text = match continues {
-            true => kept.as_slice(),
-            false => kept.trim_ascii_start(),
-        };
-        is_comment = continues || text.starts_with(b"#");
-        if !is_comment {
-            pieces.push(Piece::Blank);
-            continue;
-        }
-        let trimmed = text.trim_ascii_end();
-        // A blank behind a backslash keeps it from joining the next line on.
-        let keep = match trimmed.ends_with(b"\\") && trimmed.len() < text.len() {
-            true => trimmed.len() + 1,
-            false => trimmed.len(),
-        };
-        pieces.push(Piece::Comment(text[..keep].to_vec()));
-    }
+/// A line of a comment without what the lexer drops, and without blanks at its end.
+fn comment(line: &[u8]) -> Vec<u8> {
+    let kept = line.iter().filter(|byte| !matches!(byte, b'\r' | 0));
+    let mut kept: Vec<u8> = kept.copied().collect();
+    let end = kept.trim_ascii_end().len();
+    // A blank behind a backslash keeps it from joining the next line on.
+    let is_kept = end < kept.len() && kept[..end].ends_with(b"\\");
+    kept.truncate(end + usize::from(is_kept));
+    kept
 }
 
 fn printed(line: &Line) -> Piece {

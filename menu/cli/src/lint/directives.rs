@@ -3,13 +3,14 @@
 //! The first is about the command that follows, and about the whole entry where that is a title; the second is about the
 //! file. Comments are recognised where the loader's lexer recognises them.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use menu::lexer::split_command;
 use menu::table::{self, Place};
 use menu::text::visible;
 use menu::tree::Span;
 
+use super::lines::{Lines, lines};
 use super::places::Places;
 use super::rule::{RULES, RuleId};
 
@@ -25,13 +26,6 @@ pub(super) struct Directives {
     pub(super) wrong: Vec<(Span, String)>,
 }
 
-/// What a line turned out to be.
-enum Line {
-    Blank,
-    Comment,
-    Command,
-}
-
 impl Directives {
     /// Reads the directives of a file.
     pub(super) fn read(places: &Places<'_>) -> Self {
@@ -41,22 +35,23 @@ impl Directives {
         }
         directives.allowed = vec![Vec::new(); RULES.len()];
         let (mut next, mut entry) = (Vec::new(), Vec::new());
-        let mut number = 1;
-        while number <= places.count() {
-            let first = number;
-            let line = directives.line(places, &mut number, &mut next);
-            number += 1;
-            if !matches!(line, Line::Command) {
-                continue;
-            }
-            let text = &places.text()[places.line(first)];
-            let word = split_command(text.trim_ascii_start()).0;
+        for stretch in lines(places) {
+            let (line, numbers) = match stretch {
+                Lines::Command(line, numbers) => (line, numbers),
+                Lines::Comment(range) => {
+                    directives.comment(places, range, &mut next);
+                    continue;
+                }
+                Lines::Continued(_) | Lines::Blank => continue,
+            };
+            let (first, last) = numbers.into_inner();
+            let (word, _) = split_command(&line.text);
+            let here = next.drain(..).map(|rule| (rule, first));
             if table::find(word).is_some_and(|info| info.place == Place::Title) {
                 directives.allow(&mut entry, first.saturating_sub(1));
-                entry.extend(next.drain(..).map(|rule| (rule, first)));
+                entry.extend(here);
             } else {
-                let mut here = next.drain(..).map(|rule| (rule, first)).collect();
-                directives.allow(&mut here, number - 1);
+                directives.allow(&mut here.collect(), last);
             }
         }
         directives.allow(&mut entry, places.count());
@@ -66,46 +61,16 @@ impl Directives {
         directives
     }
 
-    /// Looks at the logical line that begins at `number`, and leaves `number` at its last one.
-    fn line(&mut self, places: &Places<'_>, number: &mut usize, next: &mut Vec<RuleId>) -> Line {
-        let mut kind = Line::Blank;
-        loop {
-            let range = places.line(*number);
-            let text = places.text()[range.clone()].trim_ascii_end();
-            let trimmed = text.trim_ascii_start();
-            let joins = places.text()[range.clone()].ends_with(b"\\")
-                || places.text()[range.clone()].ends_with(b"\\\r");
-            kind = match (kind, trimmed) {
-                (Line::Blank, [] | [b'\\']) => Line::Blank,
-                (Line::Blank, [b'#', comment @ ..]) => {
-                    let start = range.start + text.len() - comment.len();
-                    self.comment(places, start, comment, next);
-                    Line::Comment
-                }
-                (Line::Blank, _) => Line::Command,
-                (kind, _) => kind,
-            };
-            if !joins || *number >= places.count() {
-                return kind;
-            }
-            *number += 1;
-        }
-    }
-
-    /// Reads a comment that begins at `start`; what it allows for the next command goes to `next`.
-    fn comment(
-        &mut self,
-        places: &Places<'_>,
-        start: usize,
-        comment: &[u8],
-        next: &mut Vec<RuleId>,
-    ) {
-        let text = comment.trim_ascii_start();
+    /// Reads a comment, of which `range` has the first line from its `#` on; what it allows for the next command goes to
+    /// `next`.
+    fn comment(&mut self, places: &Places<'_>, range: Range<usize>, next: &mut Vec<RuleId>) {
+        let line = places.text()[range.clone()].trim_ascii_end();
+        let text = line[1..].trim_ascii_start();
         let Some(rest) = text.strip_prefix(MARK) else {
             return;
         };
-        let start = start + comment.len() - text.len();
-        let span = places.span(start..start + text.len());
+        let end = range.start + line.len();
+        let span = places.span(end - text.len()..end);
         let rest = rest.trim_ascii();
         let list = |prefix: &[u8]| rest.strip_prefix(prefix)?.strip_suffix(b")");
         let (list, whole) = match (list(b"allow("), list(b"allow-file(")) {
@@ -188,6 +153,18 @@ mod tests {
             [false, true, true, false, false]
         );
         assert!(directives.wrong.is_empty());
+    }
+
+    #[test]
+    fn comments_and_titles_are_those_of_the_lexer() {
+        for text in [
+            "\u{feff}# pvgrub: allow(nul)\ntitle a\nboot\n",
+            "\0# pvgrub: allow(nul)\nti\0tle a\r\nboot\n",
+        ] {
+            assert!(read(text).allow_here(RuleId::Nul, 3), "{text:?}");
+        }
+        let swallowed = read("# a \\\0\n# pvgrub: allow(nul)\ntitle a\nboot\n");
+        assert!(!swallowed.allow_here(RuleId::Nul, 4));
     }
 
     #[test]

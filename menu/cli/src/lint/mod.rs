@@ -13,6 +13,7 @@ pub mod fix;
 pub mod format;
 mod kernels;
 pub mod levels;
+pub mod lines;
 pub mod linter;
 mod original;
 pub mod places;
