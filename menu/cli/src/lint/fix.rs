@@ -149,13 +149,8 @@ const CONTEXT: usize = 3;
 pub fn difference(name: &str, before: &[u8], after: &[u8]) -> Vec<u8> {
     let (old, new) = (Places::new(before), Places::new(after));
     let count = old.count().max(new.count());
-    let line = |places: &Places<'_>, number| {
-        let range = places.line(number);
-        places.text()[range].to_vec()
-    };
-    let changed: Vec<usize> = (1..=count)
-        .filter(|number| line(&old, *number) != line(&new, *number))
-        .collect();
+    let differs = |number: &usize| old.bytes(*number) != new.bytes(*number);
+    let changed: Vec<usize> = (1..=count).filter(differs).collect();
     let mut out = Vec::new();
     if !changed.is_empty() {
         out.extend_from_slice(format!("--- {name}\n+++ {name}, fixed\n").as_bytes());
@@ -175,17 +170,14 @@ pub fn difference(name: &str, before: &[u8], after: &[u8]) -> Vec<u8> {
             out.extend_from_slice(text);
             out.push(b'\n');
         };
-        for block in range.collect::<Vec<_>>().chunk_by(|one, next| {
-            line(&old, *one) != line(&new, *one) && line(&old, *next) != line(&new, *next)
-        }) {
-            let same = block
-                .iter()
-                .all(|number| line(&old, *number) == line(&new, *number));
+        let lines: Vec<usize> = range.collect();
+        for block in lines.chunk_by(|one, next| differs(one) == differs(next)) {
+            let same = !block.iter().any(differs);
             for number in block {
-                push(if same { b" " } else { b"-" }, &line(&old, *number));
+                push(if same { b" " } else { b"-" }, old.bytes(*number));
             }
             for number in block.iter().filter(|_| !same) {
-                push(b"+", &line(&new, *number));
+                push(b"+", new.bytes(*number));
             }
         }
     }

@@ -58,7 +58,7 @@ fn between(places: &Places<'_>, numbers: Range<usize>, all: &mut Vec<Lines>) {
 
 /// Whether a line ends in a backslash, and so joins the next one on.
 fn joins(places: &Places<'_>, number: usize) -> bool {
-    let line = &places.text()[places.line(number)];
+    let line = places.bytes(number);
     let mut kept = line.iter().rev().filter(|byte| !matches!(byte, b'\r' | 0));
     kept.next() == Some(&b'\\')
 }

@@ -100,7 +100,13 @@ impl<'a> Places<'a> {
         whole.start..whole.end - usize::from(ends_so)
     }
 
-    /// The same with what ends it.
+    /// The bytes of a line, without what ends it.
+    #[must_use]
+    pub fn bytes(&self, number: usize) -> &'a [u8] {
+        &self.text[self.line(number)]
+    }
+
+    /// Offsets of a line's bytes, with what ends it.
     #[must_use]
     pub fn whole_line(&self, number: usize) -> Range<usize> {
         let start = |number: usize| self.starts.get(number).copied().unwrap_or(self.text.len());
