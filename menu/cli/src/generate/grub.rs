@@ -472,7 +472,7 @@ fn own(device: &DeviceName) -> String {
 }
 
 /// The device that GRUB 2 calls `name`: `hd0,msdos1`, `hd0,gpt2`, `xen/xvda,msdos1`, `hd0`.
-fn named(name: &str) -> Option<DeviceName> {
+pub(crate) fn named(name: &str) -> Option<DeviceName> {
     if let Some(name) = name.strip_prefix(OWN_NAME) {
         return DeviceName::parse(format!("({name})").as_bytes()).ok();
     }

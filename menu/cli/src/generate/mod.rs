@@ -5,7 +5,7 @@
 
 mod bls;
 mod extlinux;
-mod grub;
+pub(crate) mod grub;
 mod words;
 
 use std::io;

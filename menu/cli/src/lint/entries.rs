@@ -12,6 +12,7 @@ use super::linter::Linter;
 use super::rule::RuleId;
 use super::supposed::{Nobody, Supposed};
 use super::{kernels, original};
+use crate::generate::grub;
 
 /// What becomes of an entry when nobody is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -243,18 +244,15 @@ fn device_hint(rule: RuleId, name: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(name).ok()?;
     let inner = text.strip_prefix('(').unwrap_or(text);
     let inner = inner.split(')').next()?;
-    if let Some((disk, partition)) = inner.split_once(',') {
-        for table in ["msdos", "gpt"] {
-            let number = partition
-                .strip_prefix(table)
-                .and_then(|n| n.parse::<u32>().ok());
-            if let Some(number) = number {
-                let index = number.checked_sub(1)?;
-                return Some(format!(
-                    "GRUB 2's `{partition}` is `({disk},{index})` here: partitions count from 0"
-                ));
-            }
-        }
+    if let Some((_, partition)) = inner.split_once(',')
+        && ["msdos", "gpt"]
+            .iter()
+            .any(|table| partition.starts_with(table))
+        && let Some(device) = grub::named(inner)
+    {
+        return Some(format!(
+            "GRUB 2's `{partition}` is `{device}` here: partitions count from 0"
+        ));
     }
     let is_uuid = inner.len() == 36 && inner.bytes().filter(|byte| *byte == b'-').count() == 4;
     if is_uuid {
