@@ -49,7 +49,7 @@ std::thread_local! {
 /// list of the thread's.
 pub struct HostFrames {
     nr_pages: u64,
-    width: Width,
+    reach: u64,
     free: RefCell<Extents>,
     short: Cell<bool>,
 }
@@ -60,14 +60,14 @@ impl HostFrames {
     pub fn new(nr_pages: u64, first_free: u64, width: Width) -> Self {
         LEDGER.with_borrow_mut(|ledger| ledger.returned.clear());
         let mut free = Extents::new();
-        let end = match width {
+        let reach = match width {
             Width::Bits64 => nr_pages,
             Width::Bits32 => nr_pages.min(REACH_32),
         };
-        free.add(first_free, end.saturating_sub(first_free));
+        free.add(first_free, reach.saturating_sub(first_free));
         Self {
             nr_pages,
-            width,
+            reach,
             free: RefCell::new(free),
             short: Cell::new(false),
         }
@@ -188,10 +188,7 @@ impl FrameSource for HostFrames {
     }
 
     fn reach(&self) -> u64 {
-        match self.width {
-            Width::Bits64 => self.nr_pages,
-            Width::Bits32 => self.nr_pages.min(REACH_32),
-        }
+        self.reach
     }
 }
 
