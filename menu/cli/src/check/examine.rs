@@ -189,9 +189,9 @@ fn boot(guest: &Guest, text: &Text, loaders: Loaders) -> (Run, Width) {
         Loaders::Only(width) => width,
         Loaders::Suitable => Width::Bits64,
     };
-    let run = guest.run(Some(text), None, width);
+    let run = guest.run(text, None, width);
     if loaders == Loaders::Suitable && wants_32(&run) {
-        return (guest.run(Some(text), None, Width::Bits32), Width::Bits32);
+        return (guest.run(text, None, Width::Bits32), Width::Bits32);
     }
     (run, width)
 }
@@ -220,10 +220,10 @@ fn entry(guest: &Guest, text: &Text, menu: &Menu, index: usize, loaders: Loaders
         Loaders::Only(width) => width,
         Loaders::Suitable => Width::Bits64,
     };
-    let mut run = guest.run(Some(text), Some(index), width);
+    let mut run = guest.run(text, Some(index), width);
     if loaders == Loaders::Suitable && wants_32(&run) {
         width = Width::Bits32;
-        run = guest.run(Some(text), Some(index), width);
+        run = guest.run(text, Some(index), width);
     }
     let first = run.notes.attempts.first().cloned().unwrap_or_default();
     let has_failed = first.failure.is_some();
@@ -482,7 +482,7 @@ fn summary(verdict: Verdict, boot: &[Step], menu: &Menu, run: &Run) -> String {
             1 => format!("boots {}", name(last)),
             more => format!("boots {}, after {} failed", name(last), more - 1),
         },
-        (Verdict::Waits, Some(_)) if !run.notes.menus.is_empty() => {
+        (Verdict::Waits, Some(_)) if run.notes.menus > 0 => {
             "a menu that this one loads waits for somebody to choose".to_owned()
         }
         (Verdict::Waits, Some(last)) if last.failure.is_none() => {

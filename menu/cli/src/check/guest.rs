@@ -82,7 +82,7 @@ impl Guest {
     }
 
     /// Boots with the loader of `width` the menu `text`: its own choice, or `entry` at once.
-    pub(crate) fn run(&self, text: Option<&Text>, entry: Option<usize>, width: Width) -> Run {
+    pub(crate) fn run(&self, text: &Text, entry: Option<usize>, width: Width) -> Run {
         self.bench.forget_writes();
         self.volumes.forget();
         let nr_pages = self.memory_mib.saturating_mul(PAGES_PER_MIB);
@@ -101,19 +101,16 @@ impl Guest {
         };
         let shortcut = Shortcut::new(width, self.depth, &self.memo);
         let notes = Rc::new(RefCell::new(Notes::default()));
-        let loader = Loader::new(
+        let mut loader = Loader::new(
             &frames,
             &start,
             &shortcut,
             self.clock.clone(),
             self.volumes.clone(),
         );
+        // Not through the watch, which counts the menus behind this one.
+        loader.enter_menu(&text.name);
         let mut watch = Watch::new(loader, &shortcut, notes.clone());
-        if let Some(text) = text {
-            watch.enter_menu(&text.name);
-        }
-        // The first menu is the one that is known; those behind it count from there.
-        notes.borrow_mut().menus.clear();
         let mut screen = Screen::new(notes.clone());
         let options = Options {
             entry: entry
@@ -125,8 +122,7 @@ impl Guest {
             unattended: Unattended::RetryAfter(1),
             ..Options::default()
         };
-        let bytes = text.map(|text| text.bytes.as_slice());
-        let outcome = menu::run(bytes, &mut screen, &mut watch, &options);
+        let outcome = menu::run(Some(&text.bytes), &mut screen, &mut watch, &options);
         drop(watch);
         let mut notes = notes.take();
         if let (Some(count), false) = (notes.first_round, outcome == Outcome::Booted) {

@@ -5,7 +5,7 @@
 //! the finished image instead of entering it. [`Screen`] is a console that nobody sits at.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,9 +26,6 @@ const READ_BYTES: usize = 1 << 20;
 
 /// Waits of a console after which time flies: no menu that boots by itself has so many, unless it counts for hours.
 const PATIENT_WAITS: u32 = 4096;
-
-/// Most characters that are kept of what the loader would print.
-const TRANSCRIPT_MAX: usize = 1 << 20;
 
 /// A file as an entry names it: the root device at that moment, and the name.
 type FileKey = (Vec<u8>, Vec<u8>);
@@ -84,12 +81,10 @@ impl Attempt {
 pub(crate) struct Notes {
     /// Entries in the order in which they were tried.
     pub(crate) attempts: Vec<Attempt>,
-    /// Names of the menus that were entered behind the first one.
-    pub(crate) menus: Vec<Vec<u8>>,
+    /// Menus that were entered behind the first one.
+    pub(crate) menus: usize,
     /// `savedefault` was met.
     pub(crate) saves: bool,
-    /// What the console would show.
-    pub(crate) transcript: String,
     /// The menu waits for a key that nobody presses.
     pub(crate) waits: bool,
     /// Attempts before the menu began all over again, once it has.
@@ -100,7 +95,7 @@ pub(crate) struct Notes {
 #[derive(Default)]
 pub(crate) struct Memo {
     kernels: RefCell<BTreeMap<(FileKey, bool), Remembered>>,
-    initrds: RefCell<BTreeMap<FileKey, u64>>,
+    initrds: RefCell<BTreeSet<FileKey>>,
 }
 
 type Remembered = (Option<Span>, Result<Kernel, ImageError>);
@@ -276,7 +271,7 @@ impl Launcher for Shortcut<'_> {
         let key = self.current.borrow().clone();
         blob.append_room(frames, file.len())
             .map_err(|error| files::memory_failure(&error))?;
-        if self.depth == Depth::Headers || self.memo.initrds.borrow().contains_key(&key) {
+        if self.depth == Depth::Headers || self.memo.initrds.borrow().contains(&key) {
             return Ok(());
         }
         let mut piece = vec![0; READ_BYTES];
@@ -288,7 +283,7 @@ impl Launcher for Shortcut<'_> {
                 .map_err(|error| bootloader::volumes::failure(&error))?;
             done += count;
         }
-        self.memo.initrds.borrow_mut().insert(key, file.len());
+        self.memo.initrds.borrow_mut().insert(key);
         Ok(())
     }
 }
@@ -440,8 +435,7 @@ impl Machine for Watch<'_> {
     }
 
     fn enter_menu(&mut self, name: &[u8]) {
-        let full = self.full_name(name);
-        self.notes.borrow_mut().menus.push(full);
+        self.notes.borrow_mut().menus += 1;
         self.loader.enter_menu(name);
     }
 
@@ -456,7 +450,7 @@ impl Machine for Watch<'_> {
 
     fn begins(&mut self, entry: usize) {
         let mut notes = self.notes.borrow_mut();
-        let menu = notes.menus.len();
+        let menu = notes.menus;
         let is_again = |before: &Attempt| (before.menu, before.entry) == (menu, entry);
         if notes.first_round.is_none() && notes.attempts.iter().any(is_again) {
             notes.first_round = Some(notes.attempts.len());
@@ -492,12 +486,7 @@ impl Screen {
 }
 
 impl Terminal for Screen {
-    fn write(&mut self, bytes: &[u8]) {
-        let transcript = &mut self.notes.borrow_mut().transcript;
-        if transcript.len() < TRANSCRIPT_MAX {
-            transcript.push_str(&String::from_utf8_lossy(bytes));
-        }
-    }
+    fn write(&mut self, _bytes: &[u8]) {}
 
     fn read(&mut self, deadline: Option<Duration>) -> Option<Input> {
         let Some(deadline) = deadline else {
