@@ -200,7 +200,8 @@ fn boot(guest: &Guest, text: &Text, loaders: Loaders) -> (Run, Width) {
 fn wants_32(run: &Run) -> bool {
     let first = run.notes.attempts.first();
     first.is_some_and(|attempt| {
-        attempt.refused == Some(ImageError::OtherWidth(Width::Bits32)) && attempt.failure.is_some()
+        attempt.kernel == Some(Err(ImageError::OtherWidth(Width::Bits32)))
+            && attempt.failure.is_some()
     })
 }
 
@@ -268,13 +269,10 @@ fn step(attempt: &Attempt, menu: &Menu) -> Step {
         file: visible(&fact.name),
         bytes: fact.bytes,
     };
-    let kernel = attempt.kernel_file.as_ref().map(|fact| {
-        kernel_facts(
-            file(fact),
-            attempt.kernel.as_ref(),
-            attempt.refused.as_ref(),
-        )
-    });
+    let kernel = attempt
+        .kernel_file
+        .as_ref()
+        .map(|fact| kernel_facts(file(fact), attempt.kernel.as_ref()));
     Step {
         entry: attempt.entry,
         title: title(menu, attempt.entry).filter(|_| attempt.menu == 0),
@@ -294,60 +292,55 @@ fn step(attempt: &Attempt, menu: &Menu) -> Step {
     }
 }
 
-fn kernel_facts(
-    file: FileFacts,
-    kernel: Option<&Kernel>,
-    refused: Option<&ImageError>,
-) -> KernelFacts {
+fn kernel_facts(file: FileFacts, kernel: Option<&Result<Kernel, ImageError>>) -> KernelFacts {
     let bits = |width| match width {
         Width::Bits64 => 64,
         Width::Bits32 => 32,
     };
     let text = |text: &String| (!text.is_empty()).then(|| visible(text.as_bytes()));
-    let Some(kernel) = kernel else {
+    let unknown = KernelFacts {
+        file,
+        format: None,
+        compression: None,
+        width: None,
+        guest_os: None,
+        guest_version: None,
+        pv: None,
+        pvh: None,
+        features: None,
+    };
+    let Some(Ok(kernel)) = kernel else {
         return KernelFacts {
-            file,
-            format: None,
-            compression: None,
-            width: match refused {
-                Some(ImageError::OtherWidth(width)) => Some(bits(*width)),
+            width: match kernel {
+                Some(Err(ImageError::OtherWidth(width))) => Some(bits(*width)),
                 _ => None,
             },
-            guest_os: None,
-            guest_version: None,
             pv: Some(false),
-            pvh: Some(matches!(refused, Some(ImageError::NoPvEntry))),
-            features: None,
+            pvh: Some(matches!(kernel, Some(Err(ImageError::NoPvEntry)))),
+            ..unknown
         };
+    };
+    let known = KernelFacts {
+        width: Some(bits(kernel.width)),
+        ..unknown
     };
     // Of a kernel that was not unpacked the headers alone are known.
     if kernel.packing.unpacked_bytes == 0 {
-        return KernelFacts {
-            file,
-            format: None,
-            compression: None,
-            width: Some(bits(kernel.width)),
-            guest_os: None,
-            guest_version: None,
-            pv: None,
-            pvh: None,
-            features: None,
-        };
+        return known;
     }
     KernelFacts {
-        file,
         format: Some(if kernel.packing.is_bzimage {
             "bzImage"
         } else {
             "ELF"
         }),
         compression: kernel.packing.codec.map(|codec| codec.to_string()),
-        width: Some(bits(kernel.width)),
         guest_os: text(&kernel.guest_os),
         guest_version: text(&kernel.guest_version),
         pv: Some(true),
         pvh: Some(kernel.pvh_entry.is_some()),
         features: text(&kernel.features),
+        ..known
     }
 }
 

@@ -48,10 +48,8 @@ pub(crate) struct Attempt {
     pub(crate) menu: usize,
     /// The kernel's file, once it was named.
     pub(crate) kernel_file: Option<FileFact>,
-    /// The kernel, once it was read.
-    pub(crate) kernel: Option<Kernel>,
-    /// Why the kernel was refused, where it was read so far.
-    pub(crate) refused: Option<ImageError>,
+    /// The kernel, once it was read, or why it was refused.
+    pub(crate) kernel: Option<Result<Kernel, ImageError>>,
     /// Initrds and modules, in order.
     pub(crate) initrds: Vec<FileFact>,
     /// The kernel's command line, as the menu and `--append=` make it.
@@ -115,8 +113,7 @@ pub(crate) struct Shortcut<'a> {
     depth: Depth,
     memo: &'a Memo,
     current: RefCell<FileKey>,
-    loaded: RefCell<Option<Kernel>>,
-    refused: RefCell<Option<ImageError>>,
+    kernel: RefCell<Option<Result<Kernel, ImageError>>>,
     bytes: Cell<u64>,
     image: Cell<Option<(u64, u64)>>,
 }
@@ -128,8 +125,7 @@ impl<'a> Shortcut<'a> {
             depth,
             memo,
             current: RefCell::default(),
-            loaded: RefCell::default(),
-            refused: RefCell::default(),
+            kernel: RefCell::default(),
             bytes: Cell::new(0),
             image: Cell::new(None),
         }
@@ -256,8 +252,7 @@ impl Launcher for Shortcut<'_> {
                 result
             }
         };
-        *self.refused.borrow_mut() = result.as_ref().err().cloned();
-        *self.loaded.borrow_mut() = result.as_ref().ok().cloned();
+        *self.kernel.borrow_mut() = Some(result.clone());
         result
     }
 
@@ -321,8 +316,7 @@ impl<'a> Watch<'a> {
         let key = (self.loader.root(), file.to_vec());
         *self.shortcut.current.borrow_mut() = key;
         self.shortcut.bytes.set(0);
-        *self.shortcut.refused.borrow_mut() = None;
-        *self.shortcut.loaded.borrow_mut() = None;
+        *self.shortcut.kernel.borrow_mut() = None;
     }
 
     fn note(&self, change: impl FnOnce(&mut Attempt)) {
@@ -352,12 +346,10 @@ impl Machine for Watch<'_> {
         self.expect(file);
         let reply = self.loader.load_kernel(file, args, options);
         let fact = self.fact(file);
-        let kernel = self.shortcut.loaded.borrow_mut().take();
-        let refused = self.shortcut.refused.borrow_mut().take();
+        let kernel = self.shortcut.kernel.take();
         self.note(|attempt| {
             attempt.kernel_file = Some(fact);
             attempt.kernel = kernel;
-            attempt.refused = refused;
             attempt.initrds.clear();
             attempt.cmd_line = args.to_vec();
         });
