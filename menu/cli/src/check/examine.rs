@@ -74,7 +74,7 @@ pub(crate) fn examine(
         return Ok(without_menu(guest, disks, tried));
     };
     let (menu, remarks) = menu::parse(&text.bytes);
-    let (run, width) = boot(guest, &text, loaders);
+    let (run, width) = boot(guest, &text, None, loaders);
     if run.was_short {
         return Err("the host has too little memory for what this guest would load; a larger `--limits memory=` allows more".into());
     }
@@ -183,15 +183,15 @@ fn first_reason(failure: &Failure) -> String {
     first.map_or_else(|| failure.code.text().to_owned(), Clone::clone)
 }
 
-/// The boot as it would happen, with the loader that does it.
-fn boot(guest: &Guest, text: &Text, loaders: Loaders) -> (Run, Width) {
+/// The boot as it would happen, or with `entry` at once, and the loader that does it.
+fn boot(guest: &Guest, text: &Text, entry: Option<usize>, loaders: Loaders) -> (Run, Width) {
     let width = match loaders {
         Loaders::Only(width) => width,
         Loaders::Suitable => Width::Bits64,
     };
-    let run = guest.run(text, None, width);
+    let run = guest.run(text, entry, width);
     if loaders == Loaders::Suitable && wants_32(&run) {
-        return (guest.run(text, None, Width::Bits32), Width::Bits32);
+        return (guest.run(text, entry, Width::Bits32), Width::Bits32);
     }
     (run, width)
 }
@@ -217,15 +217,7 @@ fn verdict_of(run: &Run) -> Verdict {
 
 /// One entry by itself: at once, and what becomes of it.
 fn entry(guest: &Guest, text: &Text, menu: &Menu, index: usize, loaders: Loaders) -> EntryFacts {
-    let mut width = match loaders {
-        Loaders::Only(width) => width,
-        Loaders::Suitable => Width::Bits64,
-    };
-    let mut run = guest.run(text, Some(index), width);
-    if loaders == Loaders::Suitable && wants_32(&run) {
-        width = Width::Bits32;
-        run = guest.run(text, Some(index), width);
-    }
+    let (run, width) = boot(guest, text, Some(index), loaders);
     let first = run.notes.attempts.first().cloned().unwrap_or_default();
     let has_failed = first.failure.is_some();
     let verdict = if has_failed {
