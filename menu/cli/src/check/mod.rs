@@ -12,25 +12,24 @@ pub mod report;
 mod watch;
 
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 
 use arch::abi::Width;
 use bootloader::config::Arguments;
+use menu::eval::MAX_MENU_BYTES;
 
 use crate::args::{CheckFormat, CheckImage, CheckOptions, Manner};
 use crate::confine;
 use crate::disk::{self, Attached, Bench, Bytes};
 use crate::ending::Ending;
-use crate::input::{Source, shown};
+use crate::input::{Source, bounded, shown};
 use crate::output::Io;
 use examine::{Given, Loaders, examine};
 use guest::{Guest, USUAL_MIB};
 use human::Detail;
 pub use report::{Report, Verdict};
 use watch::Depth;
-
-/// Largest ramdisk that is taken for a menu, in bytes: as much as the loader reads of one.
-const RAMDISK_MAX: u64 = menu::eval::MAX_MENU_BYTES as u64;
 
 /// Checks a guest and writes what was found.
 ///
@@ -115,15 +114,10 @@ fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<R
     examine(&guest, &attached, &given, loaders)
 }
 
-fn ramdisk(path: &std::path::Path) -> Result<Vec<u8>, String> {
-    let read = || {
-        let file = std::fs::File::open(path)?;
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(file, RAMDISK_MAX + 1), &mut bytes)?;
-        Ok::<_, io::Error>(bytes)
-    };
-    let bytes = read().map_err(|error| format!("{}: {error}", shown(path)))?;
-    if bytes.len() as u64 > RAMDISK_MAX {
+fn ramdisk(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = std::fs::File::open(path).and_then(bounded);
+    let bytes = bytes.map_err(|error| format!("{}: {error}", shown(path)))?;
+    if bytes.len() > MAX_MENU_BYTES {
         return Err(format!(
             "{}: longer than any menu; the loader takes the ramdisk for one",
             shown(path)
