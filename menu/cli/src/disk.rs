@@ -102,12 +102,20 @@ pub fn number_of(name: &str) -> Option<u64> {
         .fold(0, |all, letter| all * 26 + u64::from(letter - b'a') + 1)
         - 1;
     match prefix {
-        "xvd" if disk < 16 && part < 16 => Some(XVD + disk * 16 + part),
-        "xvd" if disk < 1 << 20 && part < 256 => Some(XVD_EXTENDED | disk << 8 | part),
+        "xvd" if disk < 1 << 20 && part < 256 => Some(xvd(disk, part)),
         "sd" if disk < 16 && part < 16 => Some((8 << 8) + disk * 16 + part),
         "hd" if disk < 2 && part < 64 => Some((3 << 8) + disk * 64 + part),
         "hd" if disk < 4 && part < 64 => Some((22 << 8) + (disk - 2) * 64 + part),
         _ => None,
+    }
+}
+
+/// The number of partition `part` (from 1; 0 for the whole) of the xvd disk number `disk`, from 0.
+fn xvd(disk: u64, part: u64) -> u64 {
+    if disk < 16 && part < 16 {
+        XVD + disk * 16 + part
+    } else {
+        XVD_EXTENDED | disk << 8 | part
     }
 }
 
@@ -311,13 +319,7 @@ pub fn open_all(arguments: &[DiskArgument], sector_bytes: u32) -> Result<Vec<Ope
     for argument in arguments {
         let id = argument.id.unwrap_or_else(|| {
             let free = (0..)
-                .map(|disk: u64| {
-                    if disk < 16 {
-                        XVD + disk * 16
-                    } else {
-                        XVD_EXTENDED | disk << 8
-                    }
-                })
+                .map(|disk| xvd(disk, 0))
                 .find(|id| !taken.contains(id))
                 .unwrap_or(XVD);
             taken.push(free);
