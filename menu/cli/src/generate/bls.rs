@@ -25,7 +25,7 @@ pub(super) fn read<'a>(
         .collect();
     names.sort_by(|a, b| by_version(b, a));
     let mut saved = Vec::new();
-    for grub in ["/boot/grub2/x", "/grub2/x", "/boot/grub/x", "/grub/x"] {
+    for grub in ["/boot/grub2", "/grub2", "/boot/grub", "/grub"] {
         saved.extend(environment(disks, device, grub));
     }
     let variable = |name: &str| {

@@ -5,6 +5,7 @@
 use fs::DeviceName;
 
 use super::Entry;
+use super::grub::folder;
 
 /// What the file says: entries, the default one, and seconds before it boots.
 pub(super) fn read(
@@ -12,7 +13,7 @@ pub(super) fn read(
     device: &DeviceName,
     place: &str,
 ) -> (Vec<Entry>, Option<usize>, Option<u32>) {
-    let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = folder(place);
     let mut entries: Vec<(String, Entry)> = Vec::new();
     let (mut default, mut timeout) = (None, None);
     for line in text.lines().map(str::trim) {

@@ -39,8 +39,9 @@ impl Script {
     pub(super) fn read(disks: &Disks<'_>, device: &DeviceName, place: &str, text: &str) -> Self {
         let mut script = Self::default();
         script.set("root", &own(device));
-        script.set("prefix", &format!("({}){}", own(device), folder(place)));
-        for (key, value) in environment(disks, device, place) {
+        let folder = folder(place);
+        script.set("prefix", &format!("({}){folder}", own(device)));
+        for (key, value) in environment(disks, device, folder) {
             script.set(&key, &value);
         }
         script.run(disks, text);
@@ -500,17 +501,17 @@ pub(crate) fn named(name: &str) -> Option<DeviceName> {
 }
 
 /// The folder of a file, without a slash at its end.
-fn folder(place: &str) -> &str {
+pub(super) fn folder(place: &str) -> &str {
     place.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// What grubenv beside the file holds.
+/// What the grubenv in `folder` holds.
 pub(super) fn environment(
     disks: &Disks<'_>,
     device: &DeviceName,
-    place: &str,
+    folder: &str,
 ) -> Vec<(String, String)> {
-    let text = disks.read(device, &format!("{}/grubenv", folder(place)));
+    let text = disks.read(device, &format!("{folder}/grubenv"));
     let text = text.unwrap_or_default();
     text.lines()
         .filter(|line| !line.starts_with('#'))
