@@ -151,43 +151,42 @@ pub fn of_disk(bytes: Box<dyn Bytes>) -> Option<String> {
 /// The first configuration with an entry that can start: GRUB's, as it may lead to the others, then the others.
 fn make(disks: &Disks<'_>) -> Option<Made> {
     let devices = disks.volumes.names();
-    let mut made = Vec::new();
-    for device in &devices {
-        for place in GRUB_CFG {
-            if let Some(text) = disks.read(device, place) {
-                made.push(from_grub(disks, device, place, &text));
-            }
-        }
-    }
-    for device in &devices {
-        for folder in BLS {
+    let scripts = devices.iter().flat_map(|device| {
+        GRUB_CFG.into_iter().filter_map(move |place| {
+            let text = disks.read(device, place)?;
+            Some(from_grub(disks, device, place, &text))
+        })
+    });
+    let others = devices.iter().flat_map(|device| {
+        let folders = BLS.into_iter().map(move |folder| {
             let (entries, default) = bls::read(disks, device, folder, |_| None);
-            made.push(Made {
+            Made {
                 place: format!("{device}{folder}"),
                 entries,
                 default,
                 timeout: None,
-            });
-        }
-        for place in EXTLINUX {
-            if let Some(text) = disks.read(device, place) {
-                let (entries, default, timeout) = extlinux::read(&text, device, place);
-                made.push(Made {
-                    place: format!("{device}{place}"),
-                    entries,
-                    default,
-                    timeout,
-                });
             }
+        });
+        let files = EXTLINUX.into_iter().filter_map(move |place| {
+            let text = disks.read(device, place)?;
+            let (entries, default, timeout) = extlinux::read(&text, device, place);
+            Some(Made {
+                place: format!("{device}{place}"),
+                entries,
+                default,
+                timeout,
+            })
+        });
+        folders.chain(files)
+    });
+    // Those behind the first are not read.
+    scripts.chain(others).find_map(|mut made| {
+        for entry in &mut made.entries {
+            verify(disks, entry);
         }
-    }
-    for made in &mut made {
-        made.entries
-            .iter_mut()
-            .for_each(|entry| verify(disks, entry));
-    }
-    made.into_iter()
-        .find(|made| made.entries.iter().any(|entry| entry.problem.is_none()))
+        let can_start = made.entries.iter().any(|entry| entry.problem.is_none());
+        can_start.then_some(made)
+    })
 }
 
 fn from_grub(disks: &Disks<'_>, device: &DeviceName, place: &str, text: &str) -> Made {
