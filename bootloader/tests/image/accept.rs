@@ -280,13 +280,7 @@ fn a_32_bit_kernel_for_a_32_bit_loader() {
         note(12, &0xf580_0000u32.to_le_bytes()),
     ]
     .concat();
-    let mut elf = Elf::linux(LEN).with_notes(notes);
-    elf.width = Width::Bits32;
-    elf.machine = 3;
-    elf.entry = BASE + 0x100_0000;
-    elf.programs
-        .iter_mut()
-        .for_each(|program| program.vaddr = 0);
+    let elf = Elf::linux(LEN).with_notes(notes).with_32_bits(BASE);
     let mut pages = Pages::default();
     let file = elf.write();
     let kernel = load(&Bytes::new(&file), Width::Bits32, &mut pages).unwrap();

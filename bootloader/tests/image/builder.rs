@@ -280,6 +280,18 @@ impl Elf {
         program.bytes = notes;
         self
     }
+
+    /// Makes it one of 32 bits that is entered at its text, `base` above where that lies. What its addresses are
+    /// is left to its notes.
+    pub(crate) fn with_32_bits(mut self, base: u64) -> Self {
+        self.width = Width::Bits32;
+        self.machine = 3;
+        self.entry = base + 0x100_0000;
+        self.programs
+            .iter_mut()
+            .for_each(|program| program.vaddr = 0);
+        self
+    }
 }
 
 /// One note with Xen's name.

@@ -161,14 +161,7 @@ fn required_features() {
 #[test]
 fn a_32_bit_kernel_without_pae() {
     let notes = [note(6, b"linux\0"), note(5, b"xen-3.0\0"), note(9, b"no\0")].concat();
-    let mut elf = Elf::linux(LEN).with_notes(notes);
-    elf.width = Width::Bits32;
-    elf.machine = 3;
-    elf.entry = 0x100_0000;
-    elf.programs
-        .iter_mut()
-        .for_each(|program| program.vaddr = 0);
-    let file = elf.write();
+    let file = Elf::linux(LEN).with_notes(notes).with_32_bits(0).write();
     let error = load(&Bytes::new(&file), Width::Bits32, &mut Pages::default()).unwrap_err();
     assert_eq!(error, ImageError::NoPae);
 }

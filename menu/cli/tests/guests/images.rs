@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arch::abi::Width;
 use builder::{Elf, note};
 
 /// A folder for one test, removed at its end.
@@ -57,14 +56,10 @@ pub(crate) fn kernel_32() -> Vec<u8> {
         note(9, b"yes\0"),
     ]
     .concat();
-    let mut elf = Elf::linux(300_000).with_notes(notes);
-    elf.width = Width::Bits32;
-    elf.machine = 3;
-    elf.entry = BASE + 0x100_0000;
-    elf.programs
-        .iter_mut()
-        .for_each(|program| program.vaddr = 0);
-    elf.write()
+    Elf::linux(300_000)
+        .with_notes(notes)
+        .with_32_bits(BASE)
+        .write()
 }
 
 /// Where a disk's file system is.
