@@ -285,7 +285,8 @@ fn read_menu(file: &dyn fs::File, name: &[u8]) -> Result<Found, Failure> {
 }
 
 /// A failure in one line.
-fn reason(failure: &Failure) -> String {
+#[must_use]
+pub fn reason(failure: &Failure) -> String {
     let first = failure.detail.first();
     first.map_or_else(|| failure.code.text().to_string(), Clone::clone)
 }

@@ -7,7 +7,7 @@ use bootloader::image::{ImageError, Kernel};
 use fs::DeviceName;
 use menu::diagnostic;
 use menu::text::visible;
-use menu::{Failure, Menu, Outcome};
+use menu::{Code, Failure, Menu, Outcome};
 
 use super::guest::{Guest, Run, Text};
 use super::others;
@@ -160,7 +160,7 @@ fn find(guest: &Guest, given: &Given) -> (Option<(String, Text)>, Vec<Tried>) {
         (Err(tried), _) => {
             let tried = tried.into_iter().map(|tried| Tried {
                 place: tried.place,
-                reason: first_reason(&tried.failure),
+                reason: config::reason(&tried.failure),
             });
             (None, tried.collect())
         }
@@ -176,11 +176,6 @@ fn usual_place(guest: &Guest, tried: &[config::Tried]) -> Vec<u8> {
             .is_some_and(|device| guest.volumes.file_system(&device).is_ok())
     });
     readable.map_or_else(Vec::new, |tried| tried.place.clone().into_bytes())
-}
-
-fn first_reason(failure: &Failure) -> String {
-    let first = failure.detail.first();
-    first.map_or_else(|| failure.code.text().to_owned(), Clone::clone)
 }
 
 /// The boot as it would happen, or with `entry` at once, and the loader that does it.
@@ -377,7 +372,7 @@ fn volume(guest: &Guest, name: &DeviceName) -> VolumeFacts {
     let device = name.to_string();
     // A half of a mirror may look like a file system.
     let mounted = match guest.volumes.part_of(name) {
-        Ok(Some(part)) => Err(menu::Failure::new(menu::Code::CANNOT_MOUNT).because(part)),
+        Ok(Some(part)) => Err(Failure::new(Code::CANNOT_MOUNT).because(part)),
         _ => guest.volumes.file_system(name),
     };
     match mounted {
@@ -390,7 +385,7 @@ fn volume(guest: &Guest, name: &DeviceName) -> VolumeFacts {
             warnings: files.warnings(),
         },
         Err(failure) => {
-            let reason = first_reason(&failure);
+            let reason = config::reason(&failure);
             let problem = reason
                 .strip_prefix(&format!("{device}: "))
                 .unwrap_or(&reason);
