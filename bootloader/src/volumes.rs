@@ -220,7 +220,8 @@ impl Volumes {
     }
 
     /// What the disks are parts of, looked for now if it was not yet. Disks that cannot be opened are left out.
-    fn assembly(&self) -> Rc<Assembly> {
+    #[must_use]
+    pub fn assembly(&self) -> Rc<Assembly> {
         if let Some(made) = self.assembly.borrow().as_ref() {
             return made.clone();
         }

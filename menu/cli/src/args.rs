@@ -98,7 +98,7 @@ const CHECK_EXAMPLES: &str = "Examples:\n  \
     pvgrub check --memory 512 --extra '(hd0,0)/boot/grub/menu.lst' xvda=/dev/vg0/guest xvdb=data.img\n  \
     pvgrub check --menu new-menu.lst guest.img\n  \
     pvgrub check --format json guest.img | jq -r .verdict\n\n\
-    Exit codes: 0 it boots, 1 it would not, 2 something cannot be read.";
+    Exit codes: 0 it boots, 1 it would not, 2 nobody knows: something cannot be read, or is on the network, which is not tried.";
 
 const LINT_EXAMPLES: &str = "Examples:\n  \
     pvgrub lint /boot/grub/menu.lst\n  \
@@ -158,6 +158,10 @@ pub struct CheckOptions {
     /// Memory of the domain; 4096 where it is not given
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     pub memory: Option<u64>,
+    /// The domain has a network interface: the DHCP server is asked for a menu before the disks, so without a path in `extra`
+    /// there is no verdict
+    #[arg(long)]
+    pub vif: bool,
     /// Read of kernels the headers alone, and of initrds nothing: fast, and blind to Xen's notes and to damage
     #[arg(long)]
     pub quick: bool,

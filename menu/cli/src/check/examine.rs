@@ -2,20 +2,20 @@
 
 use arch::abi::Width;
 use bootloader::config;
-use bootloader::disks::Drives;
 use bootloader::image::{ImageError, Kernel};
 use fs::DeviceName;
 use menu::diagnostic;
 use menu::text::visible;
-use menu::{Code, Failure, Menu, Outcome};
+use menu::{Menu, Outcome};
 
 use super::guest::{Guest, Run, Text};
 use super::others;
 use super::report::{
-    Disk, EntryFacts, FailureFacts, FileFacts, KernelFacts, MenuFacts, Report, SCHEMA, Step, Tried,
-    Verdict, VolumeFacts,
+    EntryFacts, FailureFacts, FileFacts, KernelFacts, MenuFacts, Other, Report, SCHEMA, Step,
+    Tried, Verdict,
 };
-use super::watch::{Attempt, FileFact};
+use super::survey::{Surveyed, survey};
+use super::watch::{self, Attempt, FileFact};
 use crate::disk::Attached;
 
 /// Most entries that are tried by themselves. A menu may have thousands; nobody reads about them.
@@ -24,6 +24,9 @@ const ENTRIES_MAX: usize = 200;
 /// The loaders' files.
 const IMAGE_64: &str = "pv-grub-x86_64.gz";
 const IMAGE_32: &str = "pv-grub-x86_32.gz";
+
+/// What is said of a guest that would ask for a menu before it looks at its disks.
+const DHCP_FIRST: &str = "the DHCP server is asked first, and pvgrub does not try the network";
 
 /// Which loader is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,10 +71,10 @@ pub(crate) fn examine(
     given: &Given,
     loaders: Loaders,
 ) -> Result<Report, String> {
-    let disks = survey(guest, attached);
+    let surveyed = survey(guest, attached);
     let (found, tried) = find(guest, given);
     let Some((place, text)) = found else {
-        return Ok(without_menu(guest, disks, tried));
+        return Ok(without_menu(guest, surveyed, tried));
     };
     let (menu, remarks) = menu::parse(&text.bytes);
     let (run, width) = boot(guest, &text, None, loaders);
@@ -87,7 +90,13 @@ pub(crate) fn examine(
     if let (Some(last), Outcome::Booted) = (boot.last_mut(), run.outcome) {
         last.boots = true;
     }
-    let verdict = verdict_of(&run);
+    let of_disks = verdict_of(&run);
+    let mut verdict = of_disks;
+    let mut summary = summary(of_disks, &boot, &menu, &run);
+    if guest.asks_dhcp {
+        verdict = Verdict::NotJudged;
+        summary = format!("{DHCP_FIRST}; without a menu from there: {summary}");
+    }
     let entries = (0..menu.entries.len().min(ENTRIES_MAX))
         .map(|index| entry(guest, &text, &menu, index, loaders))
         .collect::<Vec<_>>();
@@ -98,14 +107,16 @@ pub(crate) fn examine(
             .map_or_else(|| menu.first_choice(None), |first| first.entry)
     });
     let note = diagnostic::note(&remarks);
-    let advice = advice(&menu, &run, verdict, width, loaders);
+    let advice = advice(&menu, &run, of_disks, width, loaders);
     Ok(Report {
         schema: SCHEMA,
         verdict,
-        summary: summary(verdict, &boot, &menu, &run),
-        image: (verdict == Verdict::Boots).then(|| image_of(width)),
+        summary,
+        image: (of_disks == Verdict::Boots).then(|| image_of(width)),
         memory_mib: guest.memory_mib,
-        disks,
+        disks: surveyed.disks,
+        logicals: surveyed.logicals,
+        warnings: surveyed.warnings,
         tried,
         menu: Some(MenuFacts {
             place,
@@ -167,13 +178,13 @@ fn find(guest: &Guest, given: &Given) -> (Option<(String, Text)>, Vec<Tried>) {
     }
 }
 
-/// The first place where a menu would be found if it were written there: one whose volume can be read.
+/// The first place where a menu would be found if it were written there: one whose volume can be read, or the network.
 fn usual_place(guest: &Guest, tried: &[config::Tried]) -> Vec<u8> {
     let readable = tried.iter().find(|tried| {
         let device = DeviceName::split(tried.place.as_bytes()).ok();
-        device
-            .and_then(|(device, _)| device)
-            .is_some_and(|device| guest.volumes.file_system(&device).is_ok())
+        device.and_then(|(device, _)| device).is_some_and(|device| {
+            matches!(device, DeviceName::Net { .. }) || guest.volumes.file_system(&device).is_ok()
+        })
     });
     readable.map_or_else(Vec::new, |tried| tried.place.clone().into_bytes())
 }
@@ -202,6 +213,15 @@ fn wants_32(run: &Run) -> bool {
 
 fn verdict_of(run: &Run) -> Verdict {
     match run.outcome {
+        // Had the network answered, nothing behind would have been tried.
+        _ if run
+            .notes
+            .attempts
+            .iter()
+            .any(|attempt| attempt.network.is_some()) =>
+        {
+            Verdict::NotJudged
+        }
         Outcome::Booted => Verdict::Boots,
         _ if run.notes.waits => Verdict::Waits,
         // A menu that says `halt` or `reboot`, and not the one that gave up.
@@ -215,7 +235,9 @@ fn entry(guest: &Guest, text: &Text, menu: &Menu, index: usize, loaders: Loaders
     let (run, width) = boot(guest, text, Some(index), loaders);
     let first = run.notes.attempts.first().cloned().unwrap_or_default();
     let has_failed = first.failure.is_some();
-    let verdict = if has_failed {
+    let verdict = if first.network.is_some() {
+        Verdict::NotJudged
+    } else if has_failed {
         Verdict::WouldNotBoot
     } else {
         verdict_of(&run)
@@ -226,7 +248,7 @@ fn entry(guest: &Guest, text: &Text, menu: &Menu, index: usize, loaders: Loaders
         .attempts
         .iter()
         .rev()
-        .find(|attempt| !has_failed && attempt.image.is_some())
+        .find(|attempt| !has_failed && (attempt.image.is_some() || attempt.network.is_some()))
         .unwrap_or(&first);
     let mut facts = step(shown, menu);
     facts.entry = index;
@@ -271,11 +293,16 @@ fn step(attempt: &Attempt, menu: &Menu) -> Step {
         kernel,
         initrds: attempt.initrds.iter().map(file).collect(),
         needs_mib: attempt.needs_mib(),
-        failure: attempt.failure.as_ref().map(|failure| FailureFacts {
-            code: failure.code.0,
-            text: failure.code.text(),
-            reasons: failure.detail.clone(),
-        }),
+        network: attempt.network.clone(),
+        failure: attempt
+            .failure
+            .as_ref()
+            .filter(|_| attempt.network.is_none())
+            .map(|failure| FailureFacts {
+                code: failure.code.0,
+                text: failure.code.text(),
+                reasons: failure.detail.clone(),
+            }),
     }
 }
 
@@ -331,77 +358,57 @@ fn kernel_facts(file: FileFacts, kernel: Option<&Result<Kernel, ImageError>>) ->
     }
 }
 
-/// What is on the disks.
-fn survey(guest: &Guest, attached: &[Attached]) -> Vec<Disk> {
-    let names = guest.volumes.names();
-    let vbds = guest.bench().list().to_vec();
-    attached
+fn without_menu(guest: &Guest, surveyed: Surveyed, tried: Vec<Tried>) -> Report {
+    let on_network = tried
         .iter()
-        .zip(vbds)
-        .map(|(disk, vbd)| {
-            let geometry = fs::BlockDevice::geometry(disk.disk.as_ref());
-            let own = |name: &&DeviceName| {
-                matches!(name, DeviceName::Disk { disk, .. } if usize::try_from(*disk) == Ok(vbd.index))
-            };
-            let mut volumes: Vec<VolumeFacts> = names
-                .iter()
-                .filter(own)
-                .map(|name| volume(guest, name))
-                .collect();
-            // The disk as a whole is of interest where nothing is inside.
-            if volumes.len() > 1 && volumes.first().is_some_and(|whole| whole.file_system.is_none()) {
-                volumes.remove(0);
-            }
-            if volumes.is_empty() {
-                volumes.push(volume(guest, &DeviceName::Disk { disk: u32::try_from(vbd.index).unwrap_or(u32::MAX), partition: None }));
-            }
-            Disk {
-                name: vbd.name.clone().unwrap_or_else(|| vbd.id.to_string()),
-                device: format!("(hd{})", vbd.index),
-                path: crate::input::shown(&disk.path),
-                format: disk.format.to_owned(),
-                bytes: geometry.len_bytes,
-                sector_bytes: geometry.sector_bytes,
-                volumes,
-            }
-        })
-        .collect()
-}
-
-fn volume(guest: &Guest, name: &DeviceName) -> VolumeFacts {
-    let device = name.to_string();
-    // A half of a mirror may look like a file system.
-    let mounted = match guest.volumes.part_of(name) {
-        Ok(Some(part)) => Err(Failure::new(Code::CANNOT_MOUNT).because(part)),
-        _ => guest.volumes.file_system(name),
+        .find(|tried| watch::is_network(tried.place.as_bytes(), b""));
+    let (verdict, summary) = match on_network {
+        Some(tried) => (
+            Verdict::NotJudged,
+            format!(
+                "the menu is {}, and pvgrub does not try the network",
+                tried.place
+            ),
+        ),
+        None if guest.asks_dhcp => (
+            Verdict::NotJudged,
+            format!("{DHCP_FIRST}; the disks have no menu"),
+        ),
+        None => (
+            Verdict::WouldNotBoot,
+            "no menu: the loader would show its prompt and look again every minute".to_owned(),
+        ),
     };
-    match mounted {
-        Ok(files) => VolumeFacts {
-            device,
-            file_system: Some(files.kind().to_string()),
-            label: files.label().map(|label| visible(&label)),
-            uuid: files.uuid(),
-            problem: None,
-            warnings: files.warnings(),
-        },
-        Err(failure) => {
-            let reason = config::reason(&failure);
-            let problem = reason
-                .strip_prefix(&format!("{device}: "))
-                .unwrap_or(&reason);
-            VolumeFacts {
-                problem: Some(problem.to_owned()),
-                device,
-                file_system: None,
-                label: None,
-                uuid: None,
-                warnings: Vec::new(),
-            }
+    let (others, advice) = match on_network {
+        Some(tried) => {
+            let advice = format!(
+                "`--menu FILE` with a copy of {} says what it would do.",
+                tried.place
+            );
+            (Vec::new(), vec![advice])
         }
+        None => instead(guest, &surveyed),
+    };
+    Report {
+        schema: SCHEMA,
+        verdict,
+        summary,
+        image: None,
+        memory_mib: guest.memory_mib,
+        disks: surveyed.disks,
+        logicals: surveyed.logicals,
+        warnings: surveyed.warnings,
+        tried,
+        menu: None,
+        boot: Vec::new(),
+        entries: Vec::new(),
+        others,
+        advice,
     }
 }
 
-fn without_menu(guest: &Guest, disks: Vec<Disk>, tried: Vec<Tried>) -> Report {
+/// What there is instead of a menu, and what could be done.
+fn instead(guest: &Guest, surveyed: &Surveyed) -> (Vec<Other>, Vec<String>) {
     let others = others::look(&guest.volumes);
     let mut advice = Vec::new();
     if let Some(first) = others.first() {
@@ -417,39 +424,22 @@ fn without_menu(guest: &Guest, disks: Vec<Disk>, tried: Vec<Tried>) -> Report {
             "`pvgrub generate DISK` prints a menu.lst made from {}; write it to /boot/grub/menu.lst in the guest.",
             first.place
         ));
-    } else if disks.iter().all(|disk| {
-        disk.volumes
-            .iter()
-            .all(|volume| volume.file_system.is_none())
-    }) {
-        advice
-            .push("No file system on these disks can be read; are they the right ones?".to_owned());
-    } else {
+    } else if surveyed.can_be_read() {
         advice.push(
             "Write a menu to /boot/grub/menu.lst in the guest, or give one as `ramdisk` in the domain's configuration."
                 .to_owned(),
         );
+    } else {
+        advice
+            .push("No file system on these disks can be read; are they the right ones?".to_owned());
     }
-    if guest.arguments.menu.is_none() {
+    if guest.arguments.menu.is_none() && !guest.asks_dhcp {
         advice.push(
-            "A guest with a network interface would ask the DHCP server for a menu first (option 150); that is not tried here."
+            "The network was not tried: a guest with an interface (`--vif`) would ask the DHCP server for a menu first (option 150)."
                 .to_owned(),
         );
     }
-    Report {
-        schema: SCHEMA,
-        verdict: Verdict::WouldNotBoot,
-        summary: "no menu: the loader would show its prompt and look again every minute".to_owned(),
-        image: None,
-        memory_mib: guest.memory_mib,
-        disks,
-        tried,
-        menu: None,
-        boot: Vec::new(),
-        entries: Vec::new(),
-        others,
-        advice,
-    }
+    (others, advice)
 }
 
 fn summary(verdict: Verdict, boot: &[Step], menu: &Menu, run: &Run) -> String {
@@ -457,6 +447,24 @@ fn summary(verdict: Verdict, boot: &[Step], menu: &Menu, run: &Run) -> String {
         Some(title) => format!("entry {}, `{title}`", step.entry),
         None => format!("entry {} of another menu", step.entry),
     };
+    let on_network = boot
+        .iter()
+        .enumerate()
+        .find_map(|(at, step)| Some((at, step, step.network.as_ref()?)));
+    if let Some((at, step, needed)) = on_network {
+        let mut text = format!(
+            "{} needs {needed}, and pvgrub does not try the network",
+            name(step)
+        );
+        match (boot.get(at + 1..), boot.last()) {
+            (Some([]) | None, _) | (_, None) => {}
+            (_, Some(last)) if last.boots => {
+                text.push_str(&format!("; without it {} boots", name(last)))
+            }
+            _ => text.push_str("; without it nothing boots"),
+        }
+        return text;
+    }
     match (verdict, boot.last()) {
         (Verdict::Boots, Some(last)) => match boot.len() {
             1 => format!("boots {}", name(last)),

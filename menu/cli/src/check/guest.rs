@@ -47,6 +47,8 @@ pub(crate) struct Guest {
     pub(crate) memory_mib: u64,
     pub(crate) ramdisk_bytes: u64,
     pub(crate) depth: Depth,
+    /// The DHCP server is asked for a menu before the disks are looked at.
+    pub(crate) asks_dhcp: bool,
     pub(crate) memo: Memo,
     bench: Rc<Bench>,
     clock: Rc<HostClock>,
@@ -70,6 +72,7 @@ impl Guest {
             memory_mib,
             ramdisk_bytes: 0,
             depth: Depth::Whole,
+            asks_dhcp: false,
             memo: Memo::default(),
             bench,
             clock: Rc::new(HostClock::start()),

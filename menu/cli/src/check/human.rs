@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::report::{
-    Disk, EntryFacts, FailureFacts, FileFacts, KernelFacts, Report, Step, Verdict,
+    Disk, EntryFacts, FailureFacts, FileFacts, KernelFacts, Report, Step, Verdict, VolumeFacts,
 };
 use crate::output::Paint;
 
@@ -22,6 +22,7 @@ pub(crate) enum Detail {
 struct Colors {
     good: &'static str,
     bad: &'static str,
+    unknown: &'static str,
     faint: &'static str,
     end: &'static str,
 }
@@ -32,12 +33,14 @@ impl Colors {
             Paint::Colored => Self {
                 good: "\x1b[1;32m",
                 bad: "\x1b[1;31m",
+                unknown: "\x1b[1;33m",
                 faint: "\x1b[2m",
                 end: "\x1b[0m",
             },
             Paint::Plain => Self {
                 good: "",
                 bad: "",
+                unknown: "",
                 faint: "",
                 end: "",
             },
@@ -61,6 +64,7 @@ pub(crate) fn write(
         Verdict::Waits => (colors.bad, "waits"),
         Verdict::Stops => (colors.bad, "stops"),
         Verdict::WouldNotBoot => (colors.bad, "would not boot"),
+        Verdict::NotJudged => (colors.unknown, "not judged"),
     };
     let rest = report
         .summary
@@ -99,7 +103,7 @@ pub(crate) fn write(
         )?;
     }
     if detail == Detail::All || report.menu.is_none() {
-        disks(out, &report.disks)?;
+        disks(out, report)?;
     }
     entries(out, report, &colors, detail)?;
     if !report.advice.is_empty() {
@@ -118,11 +122,17 @@ fn step(out: &mut dyn Write, step: &Step, indent: &str, colors: &Colors) -> io::
     for initrd in &step.initrds {
         writeln!(out, "{indent}initrd   {}", file_text(initrd))?;
     }
-    if let (Some(line), None) = (&step.command_line, &step.failure) {
+    if let (Some(line), None, None) = (&step.command_line, &step.failure, &step.network) {
         writeln!(out, "{indent}line     {line}")?;
     }
     if let Some(needs) = step.needs_mib {
         writeln!(out, "{indent}memory   {needs} MiB to start it")?;
+    }
+    if let Some(needed) = &step.network {
+        writeln!(
+            out,
+            "{indent}network  {needed}: not tried, so this is not judged"
+        )?;
     }
     if let Some(failure) = &step.failure {
         self::failure(out, failure, indent, colors)?;
@@ -187,36 +197,58 @@ fn kernel_text(kernel: &KernelFacts) -> String {
     }
 }
 
-fn disks(out: &mut dyn Write, disks: &[Disk]) -> io::Result<()> {
-    for disk in disks {
+fn disks(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    for Disk {
+        device,
+        name,
+        path,
+        format,
+        bytes,
+        volumes,
+        ..
+    } in &report.disks
+    {
+        let size = size(*bytes);
         writeln!(
             out,
-            "  disk     {} is {}: {}, {}, {}",
-            disk.device,
-            disk.name,
-            disk.path,
-            disk.format,
-            size(disk.bytes)
+            "  disk     {device} is {name}: {path}, {format}, {size}"
         )?;
-        for volume in &disk.volumes {
-            let about = match (&volume.file_system, &volume.problem) {
-                (Some(kind), _) => {
-                    let mut text = kind.clone();
-                    if let Some(label) = &volume.label {
-                        text.push_str(&format!(", label {label}"));
-                    }
-                    if let Some(uuid) = &volume.uuid {
-                        text.push_str(&format!(", UUID {uuid}"));
-                    }
-                    text
+        self::volumes(out, volumes)?;
+    }
+    for logical in &report.logicals {
+        let about = match (&logical.problem, logical.bytes) {
+            (Some(problem), _) => format!("cannot be put together: {problem}"),
+            (None, Some(bytes)) => format!("is {}, {}", logical.about, size(bytes)),
+            (None, None) => format!("is {}", logical.about),
+        };
+        writeln!(out, "  volume   {} {about}", logical.device)?;
+        volumes(out, &logical.volumes)?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "           {warning}")?;
+    }
+    Ok(())
+}
+
+fn volumes(out: &mut dyn Write, volumes: &[VolumeFacts]) -> io::Result<()> {
+    for volume in volumes {
+        let about = match (&volume.file_system, &volume.problem) {
+            (Some(kind), _) => {
+                let mut text = kind.clone();
+                if let Some(label) = &volume.label {
+                    text.push_str(&format!(", label {label}"));
                 }
-                (None, Some(problem)) => problem.clone(),
-                (None, None) => String::new(),
-            };
-            writeln!(out, "           {}  {about}", volume.device)?;
-            for warning in &volume.warnings {
-                writeln!(out, "             {warning}")?;
+                if let Some(uuid) = &volume.uuid {
+                    text.push_str(&format!(", UUID {uuid}"));
+                }
+                text
             }
+            (None, Some(problem)) => problem.clone(),
+            (None, None) => String::new(),
+        };
+        writeln!(out, "           {}  {about}", volume.device)?;
+        for warning in &volume.warnings {
+            writeln!(out, "             {warning}")?;
         }
     }
     Ok(())
@@ -243,6 +275,7 @@ fn entries(
             Verdict::Boots => (colors.good, "boots"),
             Verdict::Waits => (colors.bad, "waits"),
             Verdict::Stops => (colors.faint, "stops"),
+            Verdict::NotJudged => (colors.unknown, "not judged"),
             Verdict::WouldNotBoot if facts.failure.is_none() => (colors.faint, "starts nothing"),
             Verdict::WouldNotBoot => (colors.bad, "fails"),
         };
@@ -258,7 +291,11 @@ fn entries(
             step(out, facts, "       ", colors)?;
         }
         if let Some(next) = fallback {
-            writeln!(out, "       then entry {next} boots in its place")?;
+            let when = match verdict {
+                Verdict::NotJudged => "if it fails",
+                _ => "then",
+            };
+            writeln!(out, "       {when} entry {next} boots in its place")?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod guest;
 mod human;
 pub(crate) mod others;
 pub mod report;
+mod survey;
 mod watch;
 
 use std::io;
@@ -64,6 +65,7 @@ pub fn run(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> io::Resu
     Ok(match report.verdict {
         Verdict::Boots => Ending::Clean,
         Verdict::WouldNotBoot | Verdict::Waits | Verdict::Stops => Ending::Findings,
+        Verdict::NotJudged => Ending::Unreadable,
     })
 }
 
@@ -106,6 +108,8 @@ fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<R
     if let Given::Ramdisk(bytes) = &given {
         guest.ramdisk_bytes = bytes.len() as u64;
     }
+    let has_place = guest.arguments.menu.is_some() || matches!(given, Given::Ramdisk(_));
+    guest.asks_dhcp = options.vif && !has_place && !guest.arguments.dhcp_patience().is_zero();
     let loaders = match options.image {
         CheckImage::Auto => Loaders::Suitable,
         CheckImage::X86_64 => Loaders::Only(Width::Bits64),

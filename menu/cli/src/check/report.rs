@@ -20,6 +20,8 @@ pub enum Verdict {
     Waits,
     /// The menu ends the domain, or restarts it, by itself.
     Stops,
+    /// It depends on the network, which is not tried.
+    NotJudged,
 }
 
 /// The whole of it.
@@ -37,6 +39,10 @@ pub struct Report {
     pub memory_mib: u64,
     /// Its disks.
     pub disks: Vec<Disk>,
+    /// Logical volumes and arrays that the disks hold, whole or not.
+    pub logicals: Vec<Logical>,
+    /// What of their parts cannot be read or makes no sense.
+    pub warnings: Vec<String>,
     /// Where a menu was looked for without finding one.
     pub tried: Vec<Tried>,
     /// The menu.
@@ -70,7 +76,7 @@ pub struct Disk {
     pub volumes: Vec<VolumeFacts>,
 }
 
-/// A disk as a whole, or a partition.
+/// A disk, logical volume or array as a whole, or a partition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct VolumeFacts {
     /// Its name in menus.
@@ -85,6 +91,21 @@ pub struct VolumeFacts {
     pub problem: Option<String>,
     /// What is odd about it.
     pub warnings: Vec<String>,
+}
+
+/// A logical volume or an array.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Logical {
+    /// Its name in menus.
+    pub device: String,
+    /// What it is, and what of it is missing.
+    pub about: String,
+    /// Size in bytes; null where it cannot be put together.
+    pub bytes: Option<u64>,
+    /// Why it cannot be put together.
+    pub problem: Option<String>,
+    /// What is on it.
+    pub volumes: Vec<VolumeFacts>,
 }
 
 /// A place without a menu.
@@ -176,6 +197,8 @@ pub struct Step {
     pub needs_mib: Option<u64>,
     /// Why it does not boot.
     pub failure: Option<FailureFacts>,
+    /// What it needs of the network: it was not judged.
+    pub network: Option<String>,
 }
 
 /// An entry by itself.

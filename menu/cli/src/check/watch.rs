@@ -15,7 +15,9 @@ use bootloader::build::Image;
 use bootloader::files::{self, Blob};
 use bootloader::image::{self, ImageError, Kernel, Memory, Source, Span};
 use bootloader::machine::{Launcher, Loader};
+use fs::DeviceName;
 use menu::eval::MAX_KERNEL_ARGS;
+use menu::text::visible;
 use menu::{
     Code, Failure, Input, KernelOptions, ListItem, Machine, Reply, Search, ShutdownRequest,
     Terminal, Unzip, Verify,
@@ -58,6 +60,8 @@ pub(crate) struct Attempt {
     pub(crate) image: Option<(u64, u64)>,
     /// Why it failed.
     pub(crate) failure: Option<Failure>,
+    /// What it needs of the network, where it failed for that: `(nd)/vmlinuz`.
+    pub(crate) network: Option<String>,
 }
 
 impl Attempt {
@@ -288,6 +292,15 @@ pub(crate) struct Watch<'a> {
     loader: Loader<'a>,
     shortcut: &'a Shortcut<'a>,
     notes: Rc<RefCell<Notes>>,
+    /// What the last command needed of the network, which is not tried.
+    needed: Option<String>,
+}
+
+/// Whether `name`, a file or a device, is on the network when `root` is the root device.
+pub(crate) fn is_network(name: &[u8], root: &[u8]) -> bool {
+    let own = DeviceName::split(name).ok().and_then(|(device, _)| device);
+    let device = own.or_else(|| DeviceName::parse(root).ok());
+    matches!(device, Some(DeviceName::Net { .. }))
 }
 
 impl<'a> Watch<'a> {
@@ -300,7 +313,15 @@ impl<'a> Watch<'a> {
             loader,
             shortcut,
             notes,
+            needed: None,
         }
+    }
+
+    /// Remembers that a command failed because `name` is on the network.
+    fn heed<T>(&mut self, result: Result<T, Failure>, name: &[u8]) -> Result<T, Failure> {
+        let is_needed = result.is_err() && is_network(name, &self.loader.root());
+        self.needed = is_needed.then(|| visible(&self.full_name(name)));
+        result
     }
 
     /// The file `name` with the root device before it, where it has no device of its own.
@@ -339,12 +360,14 @@ impl Machine for Watch<'_> {
     }
 
     fn set_root(&mut self, device: &[u8], verify: Verify) -> Reply {
-        self.loader.set_root(device, verify)
+        let result = self.loader.set_root(device, verify);
+        self.heed(result, device)
     }
 
     fn load_kernel(&mut self, file: &[u8], args: &[u8], options: &KernelOptions) -> Reply {
         self.expect(file);
         let reply = self.loader.load_kernel(file, args, options);
+        let reply = self.heed(reply, file);
         let fact = self.fact(file);
         let kernel = self.shortcut.kernel.take();
         self.note(|attempt| {
@@ -359,6 +382,7 @@ impl Machine for Watch<'_> {
     fn add_initrd(&mut self, file: &[u8]) -> Reply {
         self.expect(file);
         let reply = self.loader.add_initrd(file);
+        let reply = self.heed(reply, file);
         let fact = self.fact(file);
         self.note(|attempt| attempt.initrds.push(fact));
         reply
@@ -366,6 +390,7 @@ impl Machine for Watch<'_> {
 
     fn add_module(&mut self, file: &[u8], args: &[u8], unzip: Unzip) -> Reply {
         let reply = self.loader.add_module(file, args, unzip);
+        let reply = self.heed(reply, file);
         let fact = FileFact {
             name: self.full_name(file),
             bytes: 0,
@@ -387,7 +412,8 @@ impl Machine for Watch<'_> {
     }
 
     fn read_file(&mut self, file: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
-        self.loader.read_file(file, limit)
+        let result = self.loader.read_file(file, limit);
+        self.heed(result, file)
     }
 
     fn root(&mut self) -> Vec<u8> {
@@ -399,7 +425,8 @@ impl Machine for Watch<'_> {
     }
 
     fn list(&mut self, folder: &[u8]) -> Result<Vec<ListItem>, Failure> {
-        self.loader.list(folder)
+        let result = self.loader.list(folder);
+        self.heed(result, folder)
     }
 
     fn find(&mut self, search: Search<'_>) -> Result<Vec<Vec<u8>>, Failure> {
@@ -407,23 +434,28 @@ impl Machine for Watch<'_> {
     }
 
     fn geometry(&mut self, device: &[u8]) -> Reply {
-        self.loader.geometry(device)
+        let result = self.loader.geometry(device);
+        self.heed(result, device)
     }
 
     fn blocklist(&mut self, file: &[u8]) -> Reply {
-        self.loader.blocklist(file)
+        let result = self.loader.blocklist(file);
+        self.heed(result, file)
     }
 
     fn network(&mut self, word: &[u8], args: &[u8]) -> Reply {
+        self.needed = Some(format!("an answer to `{}`", visible(word)));
         self.loader.network(word, args)
     }
 
     fn network_menu(&mut self) -> Result<Vec<u8>, Failure> {
+        self.needed = Some("the menu that the DHCP server names".to_owned());
         self.loader.network_menu()
     }
 
     fn chainload(&mut self, file: &[u8]) -> Reply {
-        self.loader.chainload(file)
+        let result = self.loader.chainload(file);
+        self.heed(result, file)
     }
 
     fn enter_menu(&mut self, name: &[u8]) {
@@ -441,6 +473,7 @@ impl Machine for Watch<'_> {
     }
 
     fn begins(&mut self, entry: usize) {
+        self.needed = None;
         let mut notes = self.notes.borrow_mut();
         let menu = notes.menus;
         let is_again = |before: &Attempt| (before.menu, before.entry) == (menu, entry);
@@ -456,7 +489,11 @@ impl Machine for Watch<'_> {
 
     fn failed(&mut self, failure: &Failure) {
         let failure = failure.clone();
-        self.note(|attempt| attempt.failure = Some(failure));
+        let network = self.needed.take();
+        self.note(|attempt| {
+            attempt.failure = Some(failure);
+            attempt.network = network;
+        });
     }
 }
 

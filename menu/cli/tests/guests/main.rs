@@ -1,8 +1,13 @@
 //! What is said of guests by their disks.
 
 mod check;
+#[path = "../../../../fs/tests/images/mod.rs"]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod fs_images;
 mod generate;
 mod images;
+mod logical;
+mod network;
 mod sandbox;
 #[path = "../session/mod.rs"]
 mod session;
