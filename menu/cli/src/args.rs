@@ -191,6 +191,9 @@ pub struct GuestOptions {
     /// Sector size of image files; block devices say their own
     #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size)]
     pub sector_size: u32,
+    /// Open the backing files that qcow2 images name, where they lie below FOLDER; whoever wrote an image chose the names
+    #[arg(long, value_name = "FOLDER")]
+    pub backing_files: Vec<PathBuf>,
     /// What it may take: memory=MIB, time=SECONDS, or both with a comma
     #[arg(long, value_name = "LIMITS", default_value_t = Limits::USUAL)]
     pub limits: Limits,

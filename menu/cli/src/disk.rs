@@ -17,6 +17,7 @@ use std::str::FromStr;
 use bootloader::disks::{Drives, Vbd};
 use fs::{BlockDevice, BlockError, Geometry};
 
+use crate::backing::{Folders, Layer};
 use crate::qcow2;
 
 /// Most bytes that the loader may seem to have written to one disk: a saved entry is one sector.
@@ -252,7 +253,7 @@ pub struct Opened {
 enum Source {
     Image(Raw),
     Device(Raw),
-    Qcow2(qcow2::Storage),
+    Qcow2(Vec<Layer>),
 }
 
 /// A disk that can be read, and what is known of it beside its bytes.
@@ -291,8 +292,8 @@ pub fn attach(opened: Vec<Opened>) -> Result<Vec<Attached>, String> {
         let (format, bytes): (_, Box<dyn Bytes>) = match file.source {
             Source::Image(raw) => ("raw", Box::new(raw)),
             Source::Device(raw) => ("block device", Box::new(raw)),
-            Source::Qcow2(storage) => {
-                let image = qcow2::Image::new(storage);
+            Source::Qcow2(layers) => {
+                let image = qcow2::Image::new(layers);
                 let image = image
                     .map_err(|error| format!("{}: {error}", crate::input::shown(&file.path)))?;
                 ("qcow2", Box::new(image))
@@ -309,13 +310,18 @@ pub fn attach(opened: Vec<Opened>) -> Result<Vec<Attached>, String> {
 }
 
 /// Opens what the command line names, all of it for reading. `sector_bytes` is that of image files; block devices say
-/// their own.
+/// their own. Backing files of images are opened where they lie below one of `folders`.
 ///
 /// # Errors
 /// What cannot be opened and why, or two disks of one name, in words for people.
-pub fn open_all(arguments: &[DiskArgument], sector_bytes: u32) -> Result<Vec<Opened>, String> {
+pub fn open_all(
+    arguments: &[DiskArgument],
+    sector_bytes: u32,
+    folders: &[PathBuf],
+) -> Result<Vec<Opened>, String> {
     let mut taken: Vec<u64> = arguments.iter().filter_map(|disk| disk.id).collect();
     let mut opened: Vec<Opened> = Vec::new();
+    let folders = Folders::open(folders)?;
     for argument in arguments {
         let id = argument.id.unwrap_or_else(|| {
             let free = (0..)
@@ -332,13 +338,21 @@ pub fn open_all(arguments: &[DiskArgument], sector_bytes: u32) -> Result<Vec<Ope
                 crate::input::shown(&other.path)
             ));
         }
-        opened.push(open(argument, id, sector_bytes).map_err(|error| format!("{shown}: {error}"))?);
+        opened.push(
+            open(argument, id, sector_bytes, &folders)
+                .map_err(|error| format!("{shown}: {error}"))?,
+        );
     }
     opened.sort_by_key(|disk| disk.id);
     Ok(opened)
 }
 
-fn open(argument: &DiskArgument, id: u64, sector_bytes: u32) -> Result<Opened, String> {
+fn open(
+    argument: &DiskArgument,
+    id: u64,
+    sector_bytes: u32,
+    folders: &Folders,
+) -> Result<Opened, String> {
     let text = |error: io::Error| error.to_string();
     // Not to wait for a pipe's other end.
     let file = File::options()
@@ -359,7 +373,7 @@ fn open(argument: &DiskArgument, id: u64, sector_bytes: u32) -> Result<Opened, S
         None => looks_like(&file),
     };
     let source = match format {
-        Format::Qcow2 => Source::Qcow2(qcow2::storage(file).map_err(text)?),
+        Format::Qcow2 => Source::Qcow2(folders.layers(&argument.path, file)?),
         Format::Raw if is_device => Source::Device(Raw::new(file).map_err(text)?),
         Format::Raw => Source::Image(Raw::new(file).map_err(text)?),
     };

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod backing;
 pub mod check;
 pub mod confine;
 pub mod disk;

@@ -85,7 +85,11 @@ pub fn of_disk(bytes: Box<dyn Bytes>, memory_mib: u64) -> Result<Report, String>
 
 /// Opens everything, then looks at it.
 fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<Report, String> {
-    let opened = disk::open_all(&options.guest.disks, options.guest.sector_size)?;
+    let opened = disk::open_all(
+        &options.guest.disks,
+        options.guest.sector_size,
+        &options.guest.backing_files,
+    )?;
     let given = match (&options.menu, &options.ramdisk) {
         (Some(path), _) => {
             let source = Source::read(path, io)?;

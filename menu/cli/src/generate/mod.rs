@@ -113,7 +113,11 @@ pub fn run(options: &GenerateOptions, manner: &Manner, io: &mut Io<'_>) -> io::R
     if confine::is_outside(&options.guest) {
         return confine::supervise(options.guest.limits, io);
     }
-    let opened = disk::open_all(&options.guest.disks, options.guest.sector_size);
+    let opened = disk::open_all(
+        &options.guest.disks,
+        options.guest.sector_size,
+        &options.guest.backing_files,
+    );
     let volumes = opened.and_then(|opened| {
         confine::enter(&options.guest, manner, io)?;
         let attached = disk::attach(opened)?;

@@ -1,5 +1,6 @@
 //! What is said of guests by their disks.
 
+mod backing;
 mod check;
 #[path = "../../../../fs/tests/images/mod.rs"]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]

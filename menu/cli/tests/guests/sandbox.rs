@@ -7,7 +7,7 @@ use super::images::{self, Layout, Scratch, disk, kernel};
 use pvgrub::sandbox;
 
 /// Runs the program itself.
-fn pvgrub(words: &[&str]) -> Output {
+pub(crate) fn pvgrub(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pvgrub"))
         .args(words)
         .stdin(Stdio::null())
@@ -15,16 +15,19 @@ fn pvgrub(words: &[&str]) -> Output {
         .expect("the program")
 }
 
-fn text(bytes: &[u8]) -> String {
+/// Bytes as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn guest(scratch: &Scratch, menu: &[u8]) -> String {
+/// A guest's disk with this menu and a kernel.
+pub(crate) fn guest(scratch: &Scratch, menu: &[u8]) -> String {
     let files: &[(&str, &[u8])] = &[("boot/grub/menu.lst", menu), ("vmlinuz", &kernel())];
     disk(scratch, "guest.img", Layout::Partition, files)
 }
 
-const MENU: &[u8] = b"timeout 1\ntitle A\nkernel /vmlinuz ro\n";
+/// A menu that boots.
+pub(crate) const MENU: &[u8] = b"timeout 1\ntitle A\nkernel /vmlinuz ro\n";
 
 /// Each thread has its own walls, so the test's process goes on.
 #[test]
@@ -171,8 +174,8 @@ fn qcow2_is_read_plain_and_packed() {
     assert_eq!(pvgrub(&["check", &image]).status.code(), Some(1));
 }
 
-/// A header of version 3 that names another file; `bits` are its incompatible features.
-fn header_naming(name: &str, bits: u64) -> Vec<u8> {
+/// A header of version 3 that names another file, of this format; `bits` are its incompatible features.
+pub(crate) fn header_naming(name: &str, bits: u64, format: Option<&str>) -> Vec<u8> {
     let mut image = vec![0; 5 * 65536];
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"QFI\xfb\0\0\0\x03");
@@ -180,6 +183,14 @@ fn header_naming(name: &str, bits: u64) -> Vec<u8> {
         put(8, &0x200_u64.to_be_bytes());
         put(16, &u32::try_from(name.len()).expect("short").to_be_bytes());
         put(0x200, name.as_bytes());
+        if let Some(format) = format {
+            put(0x68, &0xe279_2aca_u32.to_be_bytes());
+            put(
+                0x6c,
+                &u32::try_from(format.len()).expect("short").to_be_bytes(),
+            );
+            put(0x70, format.as_bytes());
+        }
     } else {
         // Header extension: the external data file's name.
         put(0x68, &0x4441_5441_u32.to_be_bytes());
@@ -209,7 +220,7 @@ fn what_an_image_names_is_never_opened() {
     let secret = guest(&scratch, MENU);
     for bits in [0, 4] {
         let image = scratch.word("named.qcow2");
-        std::fs::write(&image, header_naming(&secret, bits)).expect("an image");
+        std::fs::write(&image, header_naming(&secret, bits, None)).expect("an image");
         for words in [&["check", &image][..], &["check", "--no-sandbox", &image]] {
             let checked = pvgrub(words);
             assert_eq!(checked.status.code(), Some(2), "{}", text(&checked.stdout));
