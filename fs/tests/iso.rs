@@ -105,6 +105,37 @@ fn a_large_file_is_one_read_and_its_two_ends() {
     assert!(disk.reads.get() - before <= 3);
 }
 
+#[test]
+fn files_packed_by_zisofs_are_named() {
+    let scratch = Scratch::new();
+    host::create_dir_all(scratch.path("root")).unwrap();
+    host::write(scratch.path("root/packed"), vec![b'x'; 200_000]).unwrap();
+    host::write(scratch.path("root/plain"), b"plain").unwrap();
+    let (root, image) = (scratch.path("root"), scratch.path("image"));
+    let (root, image) = (root.to_str().unwrap(), image.to_str().unwrap());
+    run(
+        "xorriso",
+        "xorriso",
+        &[
+            "-outdev",
+            image,
+            "-map",
+            root,
+            "/",
+            "-set_filter",
+            "--zisofs",
+            "/packed",
+            "--",
+        ],
+    );
+    let files = mount(host::read(image).unwrap()).unwrap();
+    assert_eq!(read(files.as_ref(), "plain").unwrap(), b"plain");
+    assert_eq!(
+        read(files.as_ref(), "packed").unwrap_err().to_string(),
+        "not supported: compressed ISO9660 file (zisofs)"
+    );
+}
+
 /// xorriso writes it as a component that elsewhere means the root.
 #[test]
 fn a_doubled_slash_in_a_link() {

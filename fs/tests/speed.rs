@@ -161,6 +161,10 @@ fn one_name_of_a_hundred_thousand() {
                 .open(format!("many/{}", name(NAMES)).as_bytes())
                 .is_err()
         );
+        assert_eq!(
+            files.list(b"many").unwrap_err().to_string(),
+            "not supported: listing a directory with more than 65536 entries"
+        );
     }
 }
 
