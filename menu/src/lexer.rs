@@ -14,7 +14,9 @@ use crate::tree::{Position, Span};
 pub struct Line {
     /// The bytes, without leading blanks, newline, carriage returns and NULs.
     pub text: Vec<u8>,
-    /// Where bytes of `text` stand in the source: ascending offsets; bytes between two marks follow each other.
+    /// The place of the first byte.
+    start: Position,
+    /// Where later bytes of `text` stand in the source that do not follow the byte before: ascending offsets.
     marks: Vec<(usize, Position)>,
     /// The place that a byte would have which needs no mark.
     next: Position,
@@ -25,10 +27,11 @@ impl Line {
     #[must_use]
     pub fn position(&self, offset: usize) -> Position {
         let after = self.marks.partition_point(|(start, _)| *start <= offset);
-        match after.checked_sub(1).and_then(|index| self.marks.get(index)) {
-            Some((start, position)) => advance(*position, offset.saturating_sub(*start)),
-            None => Position::default(),
-        }
+        let (start, position) = after
+            .checked_sub(1)
+            .and_then(|index| self.marks.get(index))
+            .map_or((0, self.start), |mark| *mark);
+        advance(position, offset.saturating_sub(start))
     }
 
     /// The place of the bytes from `start` to just before `end`.
@@ -45,19 +48,27 @@ impl Line {
         }
     }
 
-    fn push(&mut self, byte: u8, position: Position) {
-        // No position of a file is the default one.
-        if self.next != position {
+    /// Makes an empty line of it, which keeps the memory.
+    fn clear(&mut self) {
+        self.text.clear();
+        self.marks.clear();
+    }
+
+    /// Adds bytes that follow each other in the source.
+    fn push(&mut self, bytes: &[u8], position: Position) {
+        if self.text.is_empty() {
+            self.start = position;
+        } else if self.next != position {
             self.marks.push((self.text.len(), position));
         }
-        self.next = advance(position, 1);
-        self.text.push(byte);
+        self.next = advance(position, bytes.len());
+        self.text.extend_from_slice(bytes);
     }
 
     /// Takes the last byte away again.
     fn pop(&mut self) {
         self.text.pop();
-        self.next = Position::default();
+        self.next = Position::default(); // no byte's place
         if self
             .marks
             .last()
@@ -90,7 +101,7 @@ pub struct Oddities {
 /// Cuts bytes into [`Line`]s. Looks at each byte a bounded number of times.
 #[derive(Debug)]
 pub struct Lexer<'a> {
-    rest: core::slice::Iter<'a, u8>,
+    rest: &'a [u8],
     next: Position,
     /// Lines end in CR: the text has no LF at all.
     cr_ends_lines: bool,
@@ -105,15 +116,14 @@ impl<'a> Lexer<'a> {
             Some(last) => text.get(..=last).unwrap_or(text),
             None => &[],
         };
-        let (text, column) = match text.strip_prefix(b"\xef\xbb\xbf") {
+        let (rest, column) = match text.strip_prefix(b"\xef\xbb\xbf") {
             Some(rest) => (rest, 4),
             None => (text, 1),
         };
-        let cr_ends_lines = !text.contains(&b'\n') && text.contains(&b'\r');
         Self {
-            rest: text.iter(),
+            rest,
             next: Position { line: 1, column },
-            cr_ends_lines,
+            cr_ends_lines: !rest.contains(&b'\n') && rest.contains(&b'\r'),
             odd: Oddities::default(),
         }
     }
@@ -124,20 +134,77 @@ impl<'a> Lexer<'a> {
         self.odd
     }
 
-    /// The next byte and its place.
-    fn byte(&mut self) -> Option<(u8, Position)> {
-        let byte = *self.rest.next()?;
+    /// The next bytes and the place of the first: one that means something to the lexer, or all before it.
+    fn piece(&mut self) -> Option<(&'a [u8], Position)> {
+        let means_something = |byte: &u8| matches!(byte, 0 | b'\t' | b'\n' | b'\r' | b'\\');
+        let before = self.rest.iter().position(means_something);
+        let length = before.unwrap_or(self.rest.len()).max(1);
+        let (piece, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
         let at = self.next;
-        let ends_line = byte == b'\n' || (byte == b'\r' && self.cr_ends_lines);
-        self.next = if ends_line {
-            Position {
-                line: at.line.saturating_add(1),
-                column: 1,
-            }
-        } else {
-            advance(at, 1)
+        let ends_line = piece == b"\n" || (piece == b"\r" && self.cr_ends_lines);
+        if !ends_line {
+            self.next = advance(at, length);
+            return Some((piece, at));
+        }
+        self.next = Position {
+            line: at.line.saturating_add(1),
+            column: 1,
         };
-        Some((if ends_line { b'\n' } else { byte }, at))
+        Some((b"\n", at))
+    }
+
+    /// Reads the next line into `line`; what was in it is gone. Returns whether there was one.
+    pub fn read(&mut self, line: &mut Line) -> bool {
+        line.clear();
+        let mut comment = false;
+        let mut after_backslash = false;
+        while let Some((mut piece, mut at)) = self.piece() {
+            match piece {
+                b"\r" => {
+                    if self.rest.first() != Some(&b'\n') {
+                        self.odd.lone_cr = self.odd.lone_cr.or(Some(at));
+                    }
+                    continue;
+                }
+                b"\0" => {
+                    self.odd.nul = self.odd.nul.or(Some(at));
+                    continue;
+                }
+                b"\n" if after_backslash => {
+                    after_backslash = false;
+                    if comment {
+                        self.odd.comment_continued = self.odd.comment_continued.or(Some(at));
+                        continue;
+                    }
+                    line.pop();
+                    if !line.text.is_empty() {
+                        line.push(b" ", at);
+                    }
+                    continue;
+                }
+                b"\n" => {
+                    comment = false;
+                    if !line.text.is_empty() {
+                        return true;
+                    }
+                    continue;
+                }
+                b"\t" => piece = b" ",
+                _ => {}
+            }
+            after_backslash = piece == b"\\";
+            if line.text.is_empty() && !comment {
+                let blanks = piece.iter().take_while(|byte| **byte == b' ').count();
+                piece = piece.get(blanks..).unwrap_or_default();
+                at = advance(at, blanks);
+                comment = piece.starts_with(b"#");
+            }
+            if !comment && !piece.is_empty() {
+                line.push(piece, at);
+            }
+        }
+        !line.text.is_empty()
     }
 }
 
@@ -146,56 +213,7 @@ impl Iterator for Lexer<'_> {
 
     fn next(&mut self) -> Option<Line> {
         let mut line = Line::default();
-        let mut comment = false;
-        let mut after_backslash = false;
-        while let Some((byte, at)) = self.byte() {
-            match byte {
-                b'\r' => {
-                    if self.rest.as_slice().first() != Some(&b'\n') {
-                        self.odd.lone_cr = self.odd.lone_cr.or(Some(at));
-                    }
-                    continue;
-                }
-                0 => {
-                    self.odd.nul = self.odd.nul.or(Some(at));
-                    continue;
-                }
-                b'\n' if after_backslash => {
-                    after_backslash = false;
-                    if comment {
-                        self.odd.comment_continued = self.odd.comment_continued.or(Some(at));
-                        continue;
-                    }
-                    line.pop();
-                    if !line.text.is_empty() {
-                        line.push(b' ', at);
-                    }
-                    continue;
-                }
-                b'\n' => {
-                    comment = false;
-                    if !line.text.is_empty() {
-                        return Some(line);
-                    }
-                    continue;
-                }
-                _ => after_backslash = byte == b'\\',
-            }
-            let byte = if byte == b'\t' { b' ' } else { byte };
-            if comment {
-                continue;
-            }
-            if line.text.is_empty() {
-                match byte {
-                    b'#' => comment = true,
-                    b' ' => {}
-                    _ => line.push(byte, at),
-                }
-            } else {
-                line.push(byte, at);
-            }
-        }
-        Some(line).filter(|line| !line.text.is_empty())
+        self.read(&mut line).then_some(line)
     }
 }
 

@@ -31,7 +31,8 @@ pub fn parse_within(text: &[u8], most: usize) -> (Menu, Vec<Diagnostic>) {
         ..Parser::default()
     };
     let mut lexer = Lexer::new(text);
-    for line in lexer.by_ref() {
+    let mut line = Line::default(); // the same for all, as its memory is
+    while lexer.read(&mut line) {
         parser.line(&line);
     }
     parser.end_entry();
