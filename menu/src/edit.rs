@@ -162,13 +162,13 @@ mod tests {
             (text(&editor).as_str(), editor.list.selected()),
             ("\nlock\nkernel /v\n", 0)
         );
-        let words: Vec<Vec<u8>> = editor
+        let words: Vec<_> = editor
             .entry()
             .commands
             .into_iter()
             .map(|command| command.word)
             .collect();
-        assert_eq!(words, [b"lock".to_vec(), b"kernel".to_vec()]);
+        assert_eq!(words, [&b"lock"[..], b"kernel"]);
     }
 
     #[test]

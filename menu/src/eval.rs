@@ -15,7 +15,7 @@ use crate::lexer::split_word;
 use crate::machine::{Machine, Reply};
 use crate::page::{MIN_COLUMNS, MIN_ROWS};
 use crate::run::Outcome;
-use crate::table::{self, Place};
+use crate::table::{self, CommandInfo, Place};
 use crate::terminal::{Terminal, TerminalKind, print};
 use crate::text::visible;
 use crate::tree::{Colors, Command, Entry, MAX_FALLBACKS, Menu, Password};
@@ -255,6 +255,14 @@ impl Session<'_> {
                 .because(alloc::format!("`{word}`{place}: {reason}"))
                 .into());
         };
+        self.run_known(info, command)
+    }
+
+    /// Runs a command that was looked up already.
+    ///
+    /// # Errors
+    /// As [`Session::run_command`].
+    pub fn run_known(&mut self, info: &'static CommandInfo, command: &Command) -> Result<(), Exit> {
         let what = match info.place {
             Place::Title => "begins an entry of a menu's file",
             Place::Setting => "only works in a menu's file, before the first title",
@@ -369,8 +377,8 @@ fn during(command: &Command, failure: Failure) -> Failure {
     };
     let word = shorten(&command.word);
     match argument {
-        _ if matches!(command.word.as_slice(), b"initrd" | b"cmp") => failure, // they say which file it was
-        _ if command.word == b"password" => failure.during(&word), // what follows is a secret
+        _ if command.is(b"initrd") || command.is(b"cmp") => failure, // they say which file it was
+        _ if command.is(b"password") => failure.during(&word),       // what follows is a secret
         b"" => failure.during(&word),
         _ => failure.during(&alloc::format!("{word} {}", visible(argument))),
     }

@@ -3,6 +3,8 @@
 //! As in GRUB 0.97: before the first `title`, known global commands take effect in order and everything else is
 //! ignored; after it, lines belong to the entry; a title without a command makes no entry.
 
+use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::diagnostic::{Diagnostic, Kind, Severity, shorten};
@@ -173,16 +175,29 @@ impl Parser {
         }
     }
 
+    /// A remark on a word that is no command.
+    fn report_word(&mut self, severity: Severity, kind: fn(String) -> Kind, command: &Command) {
+        // Behind the last remark that is kept there may be many words, which need not be made fit to be shown.
+        let word = match self.diagnostics.len() < self.most {
+            true => shorten(&command.word),
+            false => String::new(),
+        };
+        self.report(severity, kind(word), command.word_span);
+    }
+
     fn line(&mut self, line: &Line) {
         let (word, args) = split_command(&line.text);
         let args_start = line.text.len().saturating_sub(args.len());
+        let known = table::find(word);
         let command = Command {
-            word: word.to_vec(),
+            word: match known {
+                Some(info) => Cow::Borrowed(info.name.as_bytes()),
+                None => Cow::Owned(word.to_vec()),
+            },
             args: args.to_vec(),
             word_span: line.span(0, word.len()),
             args_span: line.span(args_start, line.text.len()),
         };
-        let known = table::find(word);
         if known.is_some_and(|info| info.place == Place::Title) {
             self.end_entry();
             self.entry = Some(Entry {
@@ -200,11 +215,7 @@ impl Parser {
     fn entry_command(&mut self, command: Command, known: Option<&'static table::CommandInfo>) {
         let span = command.word_span;
         match known {
-            None => self.report(
-                Severity::Error,
-                Kind::UnknownInEntry(shorten(&command.word)),
-                span,
-            ),
+            None => self.report_word(Severity::Error, Kind::UnknownInEntry, &command),
             Some(info) if info.place == Place::Setting => {
                 self.report(Severity::Error, Kind::GlobalOnly(info.name), span);
             }
@@ -217,11 +228,7 @@ impl Parser {
 
     fn global_command(&mut self, command: Command, known: Option<&'static table::CommandInfo>) {
         let Some(info) = known else {
-            self.report(
-                Severity::Note,
-                Kind::UnknownGlobal(shorten(&command.word)),
-                command.word_span,
-            );
+            self.report_word(Severity::Note, Kind::UnknownGlobal, &command);
             return;
         };
         match info.place {

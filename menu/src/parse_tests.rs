@@ -22,7 +22,7 @@ fn an_ordinary_menu() {
     );
     assert_eq!(menu.entries.len(), 1);
     assert_eq!(menu.entries[0].title, b"Debian  GNU/Linux ");
-    assert_eq!(menu.entries[0].commands[1].word, b"kernel");
+    assert!(menu.entries[0].commands[1].is(b"kernel"));
     assert_eq!(menu.entries[0].commands[1].args, b"/v root=/dev/sda1 ro");
 }
 

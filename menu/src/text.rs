@@ -186,7 +186,9 @@ pub fn characters(bytes: &[u8]) -> impl Iterator<Item = (usize, char)> + '_ {
 /// `bytes` as text that neither moves the cursor nor does anything else to a terminal; see [`characters`].
 #[must_use]
 pub fn visible(bytes: &[u8]) -> String {
-    characters(bytes).map(|(_, c)| c).collect()
+    let mut text = String::with_capacity(bytes.len());
+    text.extend(characters(bytes).map(|(_, c)| c));
+    text
 }
 
 /// `c`, or `?` where a terminal would do something else than show it.

@@ -4,6 +4,7 @@
 //! file says is lost (titles and kernel arguments need not be UTF-8). [`Menu::to_text`] writes a file that parses
 //! to the same menu.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 /// A place in the source: both numbers count from 1, the column in bytes.
@@ -28,7 +29,7 @@ pub struct Span {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Command {
     /// The first word: everything before the first blank or `=`.
-    pub word: Vec<u8>,
+    pub word: Cow<'static, [u8]>,
     /// The rest, after the blanks and `=` that follow the word; tabs have become blanks.
     pub args: Vec<u8>,
     /// Where the word stands.
@@ -47,16 +48,22 @@ impl Command {
             .unwrap_or(line.len());
         let (word, args) = crate::lexer::split_command(line.get(start..).unwrap_or_default());
         Self {
-            word: word.to_vec(),
+            word: Cow::Owned(word.to_vec()),
             args: args.to_vec(),
             ..Self::default()
         }
     }
 
+    /// Whether its word is this one.
+    #[must_use]
+    pub fn is(&self, word: &[u8]) -> bool {
+        *self.word == *word
+    }
+
     /// The line as a file would hold it, without its newline.
     #[must_use]
     pub fn to_line(&self) -> Vec<u8> {
-        let mut line = self.word.clone();
+        let mut line = self.word.to_vec();
         if self.word.is_empty() {
             line.push(b'='); // a line that starts with `=` has an empty word; a blank would be skipped
             line.extend_from_slice(&self.args);

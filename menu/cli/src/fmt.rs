@@ -101,7 +101,7 @@ pub fn formatted(text: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Takes away blanks behind the arguments, which nothing looks at but a kernel.
 fn trim(command: &mut Command) {
-    if command.word != b"kernel" && !command.word.starts_with(b"module") {
+    if !command.is(b"kernel") && !command.word.starts_with(b"module") {
         let len = command.args.trim_ascii_end().len();
         command.args.truncate(len);
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use pvgrub::fmt::formatted;
 use pvgrub::lint::fix::{fixed, meaning};
+use pvgrub::lint::places::Places;
 use pvgrub::lint::{Levels, lint};
 
 /// Pieces of menus.
@@ -86,8 +87,8 @@ proptest! {
 
     #[test]
     fn findings_lie_in_the_text_and_in_order(text in text()) {
-        let linted = lint(&text, &Levels::default(), usize::MAX);
-        let places = pvgrub::lint::places::Places::new(&text);
+        let places = Places::new(&text);
+        let linted = lint(&places, &Levels::default(), usize::MAX);
         for finding in &linted.findings {
             let range = places.range(finding.span);
             prop_assert!(range.end <= text.len());

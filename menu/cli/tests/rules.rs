@@ -6,12 +6,13 @@ mod session;
 use std::path::{Path, PathBuf};
 
 use pvgrub::lint::fix::{fixed, meaning};
+use pvgrub::lint::places::Places;
 use pvgrub::lint::rule::{RULES, RuleId};
 use pvgrub::lint::{Levels, lint};
 use session::run;
 
 fn breaks(rule: RuleId, text: &[u8]) -> bool {
-    let linted = lint(text, &Levels::default(), usize::MAX);
+    let linted = lint(&Places::new(text), &Levels::default(), usize::MAX);
     linted.findings.iter().any(|finding| finding.rule == rule)
 }
 
@@ -64,7 +65,7 @@ fn every_rule_can_be_allowed() {
         levels
             .set(id.rule().name, pvgrub::lint::rule::Level::Allow)
             .unwrap();
-        let linted = lint(id.rule().found, &levels, usize::MAX);
+        let linted = lint(&Places::new(id.rule().found), &levels, usize::MAX);
         assert!(linted.findings.iter().all(|finding| finding.rule != id));
     }
 }
@@ -76,7 +77,7 @@ fn fixes_of_the_examples_change_nothing_for_the_loader() {
         for text in [rule.found, rule.fine] {
             let once = fixed(text, &Levels::default()).unwrap();
             assert_eq!(meaning(text), meaning(&once.text), "{}", rule.name);
-            let lines = |text: &[u8]| pvgrub::lint::places::Places::new(text).count();
+            let lines = |text: &[u8]| Places::new(text).count();
             assert_eq!(lines(text), lines(&once.text), "{}", rule.name);
             let again = fixed(&once.text, &Levels::default()).unwrap();
             assert_eq!(again.count, 0, "{}", rule.name);

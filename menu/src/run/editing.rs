@@ -77,7 +77,7 @@ impl Runner<'_, '_> {
         let Some(command) = entry
             .commands
             .iter_mut()
-            .find(|command| command.word == b"kernel")
+            .find(|command| command.is(b"kernel"))
         else {
             self.note = "This entry has no `kernel` line to change; 'e' edits its commands".into();
             return Ok(Return::ToMenu);

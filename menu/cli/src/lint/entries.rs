@@ -167,7 +167,7 @@ impl Run {
         if info.name == "help" {
             return Went::On; // pages of text that nobody reads
         }
-        match self.session().run_command(command) {
+        match self.session().run_known(info, command) {
             Ok(()) => Went::On,
             Err(Exit::Failure(failure)) if failure.code == Code::PRIVILEGED => Went::Asked,
             Err(Exit::Failure(failure)) => {

@@ -37,7 +37,7 @@ pub fn fixed(text: &[u8], levels: &Levels) -> Result<Fixed, String> {
         count: 0,
     };
     for _ in 0..MAX_PASSES {
-        let found = lint(&fixed.text, levels, usize::MAX);
+        let found = lint(&Places::new(&fixed.text), levels, usize::MAX);
         let fixes = found.findings.into_iter().filter_map(|one| one.said.fix);
         let mut edits: Vec<Edit> = Vec::new();
         let mut made = 0;
@@ -109,7 +109,7 @@ pub fn meaning(text: &[u8]) -> Meaning {
             .globals
             .iter()
             .filter(|command| runs(&command.word))
-            .map(|command| (command.word.clone(), command.args.clone()))
+            .map(|command| (command.word.to_vec(), command.args.clone()))
             .collect(),
         fallback: menu.fallback,
         password: menu.password,

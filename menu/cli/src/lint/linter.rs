@@ -68,16 +68,15 @@ impl Counts {
     }
 }
 
-/// Looks for everything in `text`; at most `most` findings are kept. Work is linear in the length of the text.
+/// Looks for everything in a text; at most `most` findings are kept. Work is linear in the length of the text.
 #[must_use]
-pub fn lint(text: &[u8], levels: &Levels, most: usize) -> Linted {
-    let (menu, remarks) = parse_within(text, MAX_REMARKS);
-    let places = Places::new(text);
+pub fn lint(places: &Places<'_>, levels: &Levels, most: usize) -> Linted {
+    let (menu, remarks) = parse_within(places.text(), MAX_REMARKS);
     let mut linter = Linter {
         menu: &menu,
-        places: &places,
+        places,
         levels,
-        directives: Directives::read(&places),
+        directives: Directives::read(places),
         findings: Vec::new(),
         most,
         counts: Counts::default(),

@@ -119,9 +119,9 @@ fn one(
     {
         return Ok(ending);
     }
-    let linted = lint(&source.text, &preferences.levels, options.max_findings);
-    tally.counts = tally.counts.plus(linted.counts);
     let places = Places::new(&source.text);
+    let linted = lint(&places, &preferences.levels, options.max_findings);
+    tally.counts = tally.counts.plus(linted.counts);
     let report = Report {
         name: &source.name(),
         places: &places,

@@ -23,7 +23,9 @@ impl<'a> Places<'a> {
             _ => b'\n',
         };
         let ends = memchr::memchr_iter(newline, text);
-        let starts = std::iter::once(0).chain(ends.map(|end| end + 1)).collect();
+        let mut starts = Vec::with_capacity(1 + ends.clone().count());
+        starts.push(0);
+        starts.extend(ends.map(|end| end + 1));
         Self {
             text,
             starts,

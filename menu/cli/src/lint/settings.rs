@@ -29,7 +29,7 @@ pub(super) fn look(linter: &mut Linter<'_>) {
 /// Whether the parser takes this setting over, so that an earlier one has no effect.
 fn takes_effect(command: &Command) -> bool {
     let args = &command.args;
-    match command.word.as_slice() {
+    match &*command.word {
         b"default" => args.starts_with(b"saved") || number::leading(args).is_some(),
         b"timeout" => number::leading(args).is_some(),
         b"color" => colors(args).is_some(),
@@ -47,7 +47,7 @@ fn duplicates(linter: &mut Linter<'_>) {
         if !is_setting || !takes_effect(command) {
             continue;
         }
-        let Some(winner) = last.get(command.word.as_slice()) else {
+        let Some(winner) = last.get(&*command.word) else {
             last.insert(&command.word, command);
             continue;
         };
@@ -66,7 +66,7 @@ fn duplicates(linter: &mut Linter<'_>) {
 /// The first global command with this name.
 fn global<'a>(linter: &Linter<'a>, word: &[u8]) -> Option<&'a Command> {
     let mut globals = linter.menu.globals.iter();
-    globals.find(|command| command.word == word)
+    globals.find(|command| command.is(word))
 }
 
 fn countdown(linter: &mut Linter<'_>) {
@@ -98,7 +98,7 @@ fn fallback(linter: &mut Linter<'_>) {
     };
     // The last one counts.
     let mut globals = menu.globals.iter().rev();
-    let Some(command) = globals.find(|command| command.word == b"fallback") else {
+    let Some(command) = globals.find(|command| command.is(b"fallback")) else {
         return;
     };
     let mut before = Vec::new();
@@ -126,7 +126,7 @@ fn fallback(linter: &mut Linter<'_>) {
 fn saving(linter: &mut Linter<'_>) {
     let menu = linter.menu;
     let all = menu.entries.iter().flat_map(|entry| &entry.commands);
-    let saves = all.filter(|command| command.word == b"savedefault");
+    let saves = all.filter(|command| command.is(b"savedefault"));
     if menu.default == DefaultEntry::Saved {
         if saves.count() == 0
             && let Some(command) = global(linter, b"default")
@@ -150,7 +150,7 @@ fn passwords(linter: &mut Linter<'_>) {
     let menu = linter.menu;
     let in_entries = menu.entries.iter().flat_map(|entry| &entry.commands);
     let all = menu.globals.iter().chain(in_entries);
-    for command in all.filter(|command| command.word == b"password") {
+    for command in all.filter(|command| command.is(b"password")) {
         let Some(password) = password(&command.args) else {
             continue;
         };
@@ -193,7 +193,7 @@ fn is_hash(password: &Password) -> bool {
 fn titles(linter: &mut Linter<'_>) {
     let menu = linter.menu;
     let room = menu::page::title_columns(COLUMNS);
-    let mut first = HashMap::new();
+    let mut first = HashMap::with_capacity(menu.entries.len());
     for (number, entry) in menu.entries.iter().enumerate() {
         let title = entry.title.trim_ascii();
         if let Some((other, span)) = first.get(title) {

@@ -16,8 +16,8 @@ pub(crate) const LINT: Target = Target {
     words: WORDS_OF_MENUS,
     seeds: corpus,
     run: |input| {
-        let linted = lint(input, &Levels::default(), usize::MAX);
         let places = Places::new(input);
+        let linted = lint(&places, &Levels::default(), usize::MAX);
         for finding in &linted.findings {
             assert!(places.range(finding.span).end <= input.len());
             assert!(!finding.said.message.is_empty());
