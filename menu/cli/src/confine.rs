@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::args::{GuestOptions, Manner};
 use crate::ending::Ending;
 use crate::output::{Io, Reader};
-use crate::sandbox::{self, Limits, Walls};
+use crate::sandbox::{self, Limits};
 
 /// Tells the second process what it is, and who reads its answer.
 const VARIABLE: &str = "PVGRUB_CONFINED";
@@ -67,10 +67,10 @@ pub(crate) fn enter(
         return Ok(());
     }
     sandbox::bound(options.limits).map_err(|error| format!("cannot set limits: {error}"))?;
-    let walls = sandbox::enter()?;
-    if walls == Walls::SeccompAlone && manner.verbose {
+    let landlock = sandbox::enter()?;
+    if manner.verbose {
         // What cannot be said is no reason to stop.
-        let _ = io.complain("this kernel has no Landlock; seccomp alone guards the host's files");
+        let _ = io.complain(&format!("the host's files are guarded by {landlock}"));
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! [`enter`] is called once everything is open: from then on nothing can be opened, written, connected to or started, and
 //! no new code can be mapped. Two walls stand one behind the other: Landlock forbids every access to files and networks,
 //! seccomp leaves the few system calls that reading, remembering and answering take; any other fails with `EPERM`.
-//! A kernel without Landlock (before 5.13, or where it is off) has the second wall only, which alone suffices.
+//! A kernel without Landlock (before 5.13, or where it is off) has the second wall only, which alone suffices; an older
+//! Landlock than the newest forbids files, and knows nothing of networks.
 //!
 //! [`Limits`] bounds what a disk may cost.
 
@@ -11,7 +12,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetStatus, Scope,
+};
 use rustix::process::{Resource, Rlimit, getpid, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -64,13 +67,22 @@ impl fmt::Display for Limits {
     }
 }
 
-/// Which walls stand.
+/// What Landlock forbids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Walls {
-    /// Both.
-    Both,
-    /// This kernel has no Landlock, or not all of it.
-    SeccompAlone,
+pub enum Landlock {
+    /// All that is asked of it, or what this version of it knows of that: files in any case.
+    Version(ABI),
+    /// Nothing: this kernel has none.
+    Absent,
+}
+
+impl fmt::Display for Landlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "Landlock {version:?} and seccomp"),
+            Self::Absent => f.write_str("seccomp alone; this kernel has no Landlock"),
+        }
+    }
 }
 
 /// Bounds this process: memory, processor time, no core file, no file written.
@@ -99,24 +111,40 @@ pub fn bound(limits: Limits) -> std::io::Result<()> {
 ///
 /// # Errors
 /// Why seccomp cannot be had; nothing must be read then. A lack of Landlock is no error.
-pub fn enter() -> Result<Walls, String> {
-    let filter = filter().map_err(|error| format!("seccomp: {error}"))?;
-    let walls = landlock().map_err(|error| format!("landlock: {error}"))?;
-    apply_filter(&filter).map_err(|error| format!("seccomp: {error}"))?;
-    Ok(walls)
+pub fn enter() -> Result<Landlock, String> {
+    let landlock = landlock()?;
+    seccomp()?;
+    Ok(landlock)
 }
 
-fn landlock() -> Result<Walls, landlock::RulesetError> {
-    let status = Ruleset::default()
-        .handle_access(AccessFs::from_all(LANDLOCK))?
-        .handle_access(AccessNet::from_all(LANDLOCK))?
-        .scope(Scope::from_all(LANDLOCK))?
-        .create()?
-        .restrict_self()?;
-    Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => Walls::Both,
-        RulesetStatus::PartiallyEnforced | RulesetStatus::NotEnforced => Walls::SeccompAlone,
+/// The first wall alone.
+///
+/// # Errors
+/// The system's. A lack of Landlock is no error.
+pub fn landlock() -> Result<Landlock, String> {
+    let restrict = || {
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(LANDLOCK))?
+            .handle_access(AccessNet::from_all(LANDLOCK))?
+            .scope(Scope::from_all(LANDLOCK))?
+            .create()?
+            .restrict_self()
+    };
+    let status = restrict().map_err(|error| format!("landlock: {error}"))?;
+    Ok(match (status.ruleset, status.landlock) {
+        (RulesetStatus::NotEnforced, _) => Landlock::Absent,
+        (_, LandlockStatus::Available { effective_abi, .. }) => Landlock::Version(effective_abi),
+        _ => Landlock::Absent,
     })
+}
+
+/// The second wall alone.
+///
+/// # Errors
+/// The system's.
+pub fn seccomp() -> Result<(), String> {
+    let filter = filter().map_err(|error| format!("seccomp: {error}"))?;
+    apply_filter(&filter).map_err(|error| format!("seccomp: {error}"))
 }
 
 /// The system calls that are left.

@@ -1,6 +1,7 @@
 //! The table of scenarios: every promise that is kept under a real Xen, one row each.
 
 mod chain;
+mod confined;
 mod dialogue;
 mod direct;
 mod files;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         packing::TABLE,
         refusals::TABLE,
         chain::TABLE,
+        confined::TABLE,
         sizes::TABLE,
         trouble::TABLE,
         menu::TABLE,
