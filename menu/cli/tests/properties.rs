@@ -67,6 +67,26 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece(), 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Where a byte order mark is none, as something stands before it, it stays none.
+#[test]
+fn no_fix_makes_a_byte_order_mark() {
+    for front in [
+        "\r",
+        "\r\r",
+        "\0",
+        "\r\0",
+        "\0\r",
+        "\u{feff}\r",
+        "\u{feff}\0",
+    ] {
+        let text = format!("{front}\u{feff}password x\n");
+        let once = fixed(text.as_bytes(), &Levels::default()).unwrap();
+        assert_eq!(meaning(text.as_bytes()), meaning(&once.text), "{front:?}");
+        let again = fixed(&once.text, &Levels::default()).unwrap();
+        assert_eq!(again.count, 0, "{front:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

@@ -53,12 +53,16 @@ fn carriage_returns(linter: &mut Linter<'_>) {
         } else {
             ("a carriage return inside a line; the loader drops it", b"")
         };
-        let edits = edits(text, b'\r', with);
+        let after = text.iter().position(|byte| *byte != b'\r');
+        let front = after.map_or(text, |after| &text[after..]);
+        // At the beginning one may keep a byte order mark from being one.
+        let is_safe = !with.is_empty() || first > 0 || !front.starts_with(MARK);
+        let fix = is_safe.then(|| Fix {
+            what: "end lines in newlines",
+            edits: edits(text, b'\r', with),
+        });
         Said {
-            fix: Some(Fix {
-                what: "end lines in newlines",
-                edits,
-            }),
+            fix,
             ..Said::new(message)
         }
     });
