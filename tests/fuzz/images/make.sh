@@ -61,6 +61,34 @@ dirty() { # NAME JOURNAL OPTIONS…: what is at the front of the image is in the
 }
 dirty ext3-dirty jo -t ext3
 dirty ext4-dirty-v3 'jo -c -v 3' -t ext4 -O ^metadata_csum
+mounted() { # TYPE OPTIONS COMMAND…: runs the command with the image mounted at `at`; needs root
+    type=$1 options=$2
+    shift 2
+    mkdir -p at
+    mount -t "$type" -o "loop$options" image at
+    "$@"
+    umount at
+}
+# Names, inodes and places of data that are in fast commits alone: copied before it is unmounted.
+fast_commits() {
+    sync -f at
+    for number in $(seq 9); do echo "fast $number" | dd of="at/fast-$number" conv=fsync status=none; done
+    mv at/fast-1 "at/many/moved"
+    rm "at/many/entry number 0003"
+    ln at/fast-2 at/boot/hard
+    mkdir at/folder
+    dd if=tree/boot/menu.lst of=at/folder/file conv=fsync status=none
+    dd if=tree/boot/large of=at/boot/large oflag=append conv=notrunc,fsync bs=5000 count=1 status=none
+    dd if=/dev/null of=at/boot/large bs=1000 seek=3 conv=fsync status=none
+    echo fast > at/boot/new
+    mv at/boot/new at/boot/menu.lst
+    dd if=/dev/null of=at/boot/menu.lst oflag=append conv=notrunc,fsync status=none
+    cp image copied
+}
+ext - 8M -t ext4 -b 1024 -O fast_commit,^metadata_csum
+mounted ext4 ,commit=600 fast_commits
+mv copied image
+keep image ext4-fast-commit
 
 fat() { # BITS KIB
     rm -f image
@@ -82,14 +110,6 @@ iso() { # NAME TREE OPTIONS…
 iso iso-rock-ridge tree -R
 iso iso-joliet tree --norock -J
 
-mounted() { # TYPE OPTIONS COMMAND…: runs the command with the image mounted at `at`; needs root
-    type=$1 options=$2
-    shift 2
-    mkdir -p at
-    mount -t "$type" -o "loop$options" image at
-    "$@"
-    umount at
-}
 fill() { cp -a tree/. at/; }
 prototype() { # FOLDER: what mkfs.xfs -p takes; it has no way to spell a blank
     for path in "$1"/*; do

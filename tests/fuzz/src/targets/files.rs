@@ -47,7 +47,7 @@ macro_rules! target {
 target!(
     EXT,
     "ext",
-    "ext2, ext3 and ext4 with bytes changed, journals waiting to be replayed among them",
+    "ext2, ext3 and ext4 with bytes changed, journals and fast commits waiting to be replayed among them",
     [
         "ext2-1k",
         "ext2-4k",
@@ -58,7 +58,8 @@ target!(
         "ext4-metabg",
         "ext4-csum",
         "ext3-dirty",
-        "ext4-dirty-v3"
+        "ext4-dirty-v3",
+        "ext4-fast-commit"
     ],
     PLAIN
 );
@@ -199,5 +200,28 @@ fn read(file: &dyn fs::File) {
         let all: u64 = stretches.iter().map(|stretch| stretch.len).sum();
         assert!(stretches.iter().all(|stretch| stretch.len > 0));
         assert_eq!(all, file.len(), "stretches make another file");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `images/make.sh` wrote last is in the fast commits of its image.
+    #[test]
+    fn fast_commits_are_met() {
+        let [packed] = images!["ext4-fast-commit"];
+        let base: &'static Base = Box::leak(Box::new(Base::unpack(packed)));
+        let disk = patches::disk(std::slice::from_ref(base), &[]);
+        let cache = Rc::new(ReadAhead::new(disk as Rc<dyn BlockDevice>));
+        let files = fs::mount(&Volume::whole(cache)).unwrap();
+        assert_eq!(files.warnings(), [""; 0]);
+        let menu = files.open(b"boot/menu.lst").unwrap();
+        let mut bytes = vec![0; menu.len() as usize];
+        menu.read_at(0, &mut bytes).unwrap();
+        assert_eq!(bytes, b"fast\n");
+        assert!(files.open(b"folder/file").is_ok());
+        assert!(files.open(b"many/moved").is_ok());
+        assert!(files.open(b"many/entry number 0003").is_err());
     }
 }
