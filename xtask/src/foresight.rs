@@ -238,6 +238,11 @@ fn foreseen_code(entry: &Value) -> Option<u64> {
 
 /// Runs `pvgrub` in this process; nothing where it cannot read the disks.
 fn ask(words: &[String]) -> Option<Value> {
+    serde_json::from_slice(&said(words)?).ok()
+}
+
+/// What `pvgrub` with these words, its name included, writes to standard output. Nothing for a wrong command line.
+pub(crate) fn said(words: &[String]) -> Option<Vec<u8>> {
     let arguments = pvgrub::Arguments::try_parse_from(words).ok()?;
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let io = &mut pvgrub::Io {
@@ -249,7 +254,7 @@ fn ask(words: &[String]) -> Option<Value> {
         no_color: String::new(),
     };
     pvgrub::run(&arguments, io).ok()?;
-    serde_json::from_slice(&output).ok()
+    Some(output)
 }
 
 /// One line on how many guests did what was said.

@@ -1,6 +1,6 @@
 //! The one place that knows commands: builds the image, prepares a real Xen in QEMU, boots and tests in it.
 //!
-//! `cargo xtask build | boot | test | bench | fuzz | abi-check | bed`; each prints what it runs.
+//! `cargo xtask build | boot | test | bench | compare-pygrub | fuzz | abi-check | bed`; each prints what it runs.
 
 mod abi;
 mod bed;
@@ -14,6 +14,7 @@ mod guests;
 mod image;
 mod problem;
 mod progress;
+mod pygrub;
 mod rooms;
 mod scenario;
 mod scenarios;
@@ -75,6 +76,8 @@ enum Action {
     Bench(bench::Options),
     /// Attack the readers of everything foreign with made-up input, guided by coverage
     Fuzz(fuzz::Options),
+    /// Ask Debian's pygrub and `pvgrub check` about the same disks, and write the table in docs/pvgrub-check.md
+    ComparePygrub,
     /// Compare our numbers and rings with Xen's own headers
     AbiCheck,
     /// Fetch and check everything that the Xen bed needs
@@ -157,6 +160,7 @@ fn act(action: Action) -> Result<ExitCode> {
         }
         Action::Bench(options) => return bench::bench(&options),
         Action::Fuzz(options) => return fuzz::fuzz(&options),
+        Action::ComparePygrub => pygrub::compare()?,
         Action::AbiCheck => abi::check_here()?,
         Action::Bed => {
             let begun = Instant::now();

@@ -43,7 +43,11 @@ pub(crate) fn program(stage: &Stage, entry: Entry) -> Result<Vec<u8>> {
     Ok(std::fs::read(file)?)
 }
 
-fn build(bed: &Bed, entry: Entry, width: Width, program: &Path) -> Result<()> {
+/// Builds it as `program`.
+///
+/// # Errors
+/// When there is no `gcc`, or it refuses.
+pub(crate) fn build(bed: &Bed, entry: Entry, width: Width, program: &Path) -> Result<()> {
     let source = workspace::root().join("tests/guests/hello");
     let header = bed.file("/include/xen/xen.h")?;
     let include = header

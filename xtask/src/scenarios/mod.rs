@@ -5,7 +5,7 @@ mod confined;
 mod dialogue;
 mod direct;
 mod files;
-mod hello;
+pub(crate) mod hello;
 mod loader;
 pub(crate) mod media;
 mod menu;

@@ -466,10 +466,12 @@ fn summary(verdict: Verdict, boot: &[Step], menu: &Menu, run: &Run) -> String {
         return text;
     }
     match (verdict, boot.last()) {
-        (Verdict::Boots, Some(last)) => match boot.len() {
-            1 => format!("boots {}", name(last)),
-            more => format!("boots {}, after {} failed", name(last), more - 1),
-        },
+        (Verdict::Boots, Some(last)) => {
+            match boot.iter().filter(|step| step.failure.is_some()).count() {
+                0 => format!("boots {}", name(last)),
+                failed => format!("boots {}, after {failed} failed", name(last)),
+            }
+        }
         (Verdict::Waits, Some(_)) if run.notes.menus > 0 => {
             "a menu that this one loads waits for somebody to choose".to_owned()
         }

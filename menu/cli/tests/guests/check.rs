@@ -167,6 +167,7 @@ fn a_menu_that_another_one_loads_is_followed() {
     assert_eq!(ending, Ending::Clean);
     assert_eq!(report["boot"][1]["command_line"], "b");
     assert_eq!(report["boot"][1]["title"], Value::Null);
+    assert_eq!(report["summary"], "boots entry 0 of another menu");
     assert_eq!(report["entries"][0]["command_line"], "b");
     // Two menus that load each other end as they do in the loader.
     let files: &[(&str, &[u8])] = &[
