@@ -192,7 +192,8 @@ fn nameable(name: &[u8]) -> Vec<u8> {
     if name.is_empty() {
         return b"127".to_vec();
     }
-    let fits = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'(' | b')' | b',' | b'=');
+    // Some mean something in a menu, some would be shown in another way than they are typed.
+    let fits = |byte: &u8| byte.is_ascii_graphic() && !b"(),='\"\\".contains(byte);
     let bytes = name.iter();
     bytes
         .map(|byte| if fits(byte) { *byte } else { b'_' })

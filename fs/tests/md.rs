@@ -31,6 +31,24 @@ fn md_mirrors_of_all_versions() {
     }
 }
 
+#[test]
+fn md_names_that_no_menu_can_spell() {
+    for (own, spelled) in [
+        ("a b", "(md/a_b)"),
+        ("x,(1)=2", "(md/x__1__2)"),
+        ("bob's", "(md/bob_s)"),
+        ("\"back\\slash\"", "(md/_back_slash_)"),
+        ("host:größe", "(md/gr____e)"),
+        ("", "(md/127)"),
+    ] {
+        let mut md = Md::mirror(2, 0);
+        md.name = own;
+        let made = all(&[md.member(1 << 20, &data(1))]);
+        check(volume(&made, spelled), &data(1));
+        assert_eq!(made.logicals[0].name.to_string(), spelled);
+    }
+}
+
 /// What is different about a member.
 type Change<'a> = &'a dyn Fn(&mut Md);
 
