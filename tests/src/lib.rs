@@ -1,1 +1,3 @@
-//! Scenario tables, guests and corpora for tests under a real Xen.
+//! What tests of several rooms share: guests and corpora for tests under a real Xen, and large menus.
+
+pub mod large_menus;
