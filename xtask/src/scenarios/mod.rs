@@ -11,7 +11,7 @@ pub(crate) mod media;
 mod menu;
 mod network;
 mod newer_files;
-mod packing;
+pub(crate) mod packing;
 mod places;
 mod refusals;
 mod sizes;

@@ -21,7 +21,7 @@ const MIB: u32 = 160;
 
 /// How a kernel file is made of the ELF file that Linux's build makes.
 #[derive(Clone, Copy)]
-enum Packing {
+pub(crate) enum Packing {
     /// The ELF file itself.
     Elf,
     /// The ELF file, gzipped.
@@ -61,7 +61,8 @@ pub(super) const TABLE: &[Scenario] = packings! {
 };
 
 fn boot(stage: &mut Stage, name: &str, packing: Packing) -> Outcome {
-    let kernel = packed(stage, packing)?;
+    let elf = stage.file("vmlinux", unpack)?;
+    let kernel = packed(&stage.bed, &elf, packing)?;
     let words = format!("pvgrub.packing={name} earlyprintk=xen console=hvc0");
     let menu = format!("timeout 0\ntitle Linux\n root (hd0,0)\n kernel /vmlinuz {words}\n");
     let files = vec![
@@ -76,9 +77,12 @@ fn boot(stage: &mut Stage, name: &str, packing: Packing) -> Outcome {
     Ok(())
 }
 
-fn packed(stage: &Stage, packing: Packing) -> Result<Vec<u8>> {
-    let elf_file = stage.file("vmlinux", unpack)?;
-    let elf = || fs::read(&elf_file).context(|| "no vmlinux");
+/// The kernel in the ELF file, packed.
+///
+/// # Errors
+/// When there is no such program, or it fails.
+pub(crate) fn packed(bed: &Bed, elf_file: &Path, packing: Packing) -> Result<Vec<u8>> {
+    let elf = || fs::read(elf_file).context(|| "no vmlinux");
     match packing {
         Packing::Elf => elf(),
         Packing::GzippedElf => gzip(&elf()?),
@@ -91,15 +95,18 @@ fn packed(stage: &Stage, packing: Packing) -> Result<Vec<u8>> {
             gzip(&bzimage(&gzip(&elf)?, elf.len()))
         }
         Packing::BzImage(command) => {
-            let payload = filter(&stage.bed, command, &elf_file)?;
-            let size = fs::metadata(&elf_file)?.len();
+            let payload = filter(bed, command, elf_file)?;
+            let size = fs::metadata(elf_file)?.len();
             Ok(bzimage(&payload, usize::try_from(size).unwrap_or(0)))
         }
     }
 }
 
 /// Takes Debian's ELF file out of its bzImage.
-fn unpack(bed: &Bed, elf: &Path) -> Result<()> {
+///
+/// # Errors
+/// When Debian packs it in a new way.
+pub(crate) fn unpack(bed: &Bed, elf: &Path) -> Result<()> {
     let image = fs::read(&bed.debian12.image)?;
     let number = |at: usize| -> Result<usize> {
         let bytes = image.get(at..at + 4).and_then(|b| b.try_into().ok());
