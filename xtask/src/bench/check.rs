@@ -144,6 +144,7 @@ impl Pygrub {
         command
             .arg(&self.script)
             .env("LD_LIBRARY_PATH", &self.libraries)
+            .env_remove("PYTHONDONTWRITEBYTECODE")
             .env("PYTHONPYCACHEPREFIX", &self.bytecode);
         command
     }
