@@ -1,6 +1,6 @@
 //! The one place that knows commands: builds the image, prepares a real Xen in QEMU, boots and tests in it.
 //!
-//! `cargo xtask build | boot | test | bench | compare-pygrub | fuzz | abi-check | bed`; each prints what it runs.
+//! `cargo xtask build | boot | test | bench | compare-pygrub | package | fuzz | abi-check | bed`; each prints what it runs.
 
 mod abi;
 mod bed;
@@ -12,6 +12,7 @@ mod foresight;
 mod fuzz;
 mod guests;
 mod image;
+mod package;
 mod problem;
 mod progress;
 mod pygrub;
@@ -78,6 +79,8 @@ enum Action {
     Fuzz(fuzz::Options),
     /// Ask Debian's pygrub and `pvgrub check` about the same disks, and write the table in docs/pvgrub-check.md
     ComparePygrub,
+    /// Put pvgrub with its manual pages and completions into dist/pvgrub, as a package would install it
+    Package,
     /// Compare our numbers and rings with Xen's own headers
     AbiCheck,
     /// Fetch and check everything that the Xen bed needs
@@ -161,6 +164,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Bench(options) => return bench::bench(&options),
         Action::Fuzz(options) => return fuzz::fuzz(&options),
         Action::ComparePygrub => pygrub::compare()?,
+        Action::Package => package::package()?,
         Action::AbiCheck => abi::check_here()?,
         Action::Bed => {
             let begun = Instant::now();

@@ -2,6 +2,9 @@
 
 mod session;
 
+use std::process::Command;
+
+use clap::CommandFactory;
 use pvgrub::Ending;
 use session::run;
 
@@ -56,20 +59,77 @@ fn without_an_entry_there_is_no_page() {
     assert!(ran.errors.starts_with("pvgrub: /none/at/all: "));
 }
 
+/// Runs a tool that checks a page or a script, and returns what it complained; nothing, with a word about it, where the
+/// machine has no such tool.
+fn complaints(tool: &str, words: &[&str]) -> Option<String> {
+    match Command::new(tool).args(words).output() {
+        Ok(done) => Some(format!(
+            "{}{}",
+            String::from_utf8_lossy(&done.stderr),
+            if done.status.success() { "" } else { "failed" }
+        )),
+        Err(_) => {
+            println!("SKIP this machine has no {tool}");
+            None
+        }
+    }
+}
+
 #[test]
-fn every_subcommand_has_a_page_and_is_completed() {
+fn every_subcommand_has_a_sound_page() {
     let folder = std::env::temp_dir().join(format!("pvgrub-man-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     assert_eq!(
         run(&["man", "--dir", folder.to_str().unwrap()], b"").ending,
         Ending::Clean
     );
+    let command = pvgrub::Arguments::command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let names = names.map(|name| format!("pvgrub-{name}.1"));
+    for name in names.chain(["pvgrub.1".to_owned()]) {
+        let path = folder.join(&name);
+        let page = std::fs::read_to_string(&path).expect("a page for each subcommand");
+        assert!(page.contains(".TH "), "{name}");
+        let path = path.to_str().unwrap();
+        let said = complaints(
+            "groff",
+            &["-man", "-ww", "-z", "-Tutf8", "-K", "utf8", path],
+        );
+        assert_eq!(said.unwrap_or_default(), "", "{name}");
+        if let Some(said) = complaints("mandoc", &["-T", "lint", "-W", "error", path]) {
+            assert!(!said.contains("ERROR"), "{name}: {said}");
+        }
+    }
     let page = std::fs::read_to_string(folder.join("pvgrub-show.1")).unwrap();
     assert!(page.contains("jq"), "examples are in the page");
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(run(&["man"], b"").output.contains(".TH pvgrub 1"));
+    let ran = run(&["man", "--dir", "/none/at/all"], b"");
+    assert_eq!(ran.ending, Ending::Unreadable);
+}
+
+#[test]
+fn shells_take_their_completions() {
+    let folder = std::env::temp_dir().join(format!("pvgrub-shells-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell], b"").output;
         assert!(script.contains("show"), "{shell}");
+        let path = folder.join(shell);
+        std::fs::write(&path, &script).unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(
+            complaints(shell, &["-n", path]).unwrap_or_default(),
+            "",
+            "{shell}"
+        );
     }
+    // And bash completes with it.
+    let ask = "source \"$0\"; COMP_WORDS=(pvgrub check --b); COMP_CWORD=2; _pvgrub pvgrub --b check; echo ${COMPREPLY[@]}";
+    let script = folder.join("bash");
+    if let Ok(done) = Command::new("bash").args(["-c", ask]).arg(&script).output() {
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(said.contains("--backing-files"), "{done:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
