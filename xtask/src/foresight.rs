@@ -251,7 +251,7 @@ pub(crate) fn said(words: &[String]) -> Option<Vec<u8>> {
         errors: &mut errors,
         output_reader: Reader::Other,
         errors_reader: Reader::Other,
-        no_color: String::new(),
+        colors: pvgrub::output::ColorWishes::default(),
     };
     pvgrub::run(&arguments, io).ok()?;
     Some(output)

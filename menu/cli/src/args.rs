@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::confine::Place;
@@ -44,7 +45,7 @@ impl Arguments {
 /// What every subcommand takes.
 #[derive(Clone, Args, Default, Debug)]
 pub struct Manner {
-    /// When to use colour; `auto` also heeds NO_COLOR
+    /// When to use colour; `auto` heeds NO_COLOR, CLICOLOR and CLICOLOR_FORCE
     #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub color: When,
     /// Say less: no summary, no progress
@@ -152,7 +153,7 @@ pub struct CheckOptions {
         hide_default_value = true
     )]
     pub extra: String,
-    /// `ramdisk` of the domain's configuration: the menu
+    /// `ramdisk` of the domain's configuration: the menu; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub ramdisk: Option<PathBuf>,
     /// Memory of the domain; 4096 where it is not given
@@ -186,7 +187,7 @@ pub struct GenerateOptions {
 pub struct GuestOptions {
     /// The guest's disks, PATH or NAME=PATH (xvda, xvdb and so on where no name is given), raw or qcow2; only read, never
     /// locked
-    #[arg(value_name = "DISK", required = true)]
+    #[arg(value_name = "DISK", required = true, value_parser = OsStringValueParser::new().try_map(|word| DiskArgument::read(&word)))]
     pub disks: Vec<DiskArgument>,
     /// Sector size of image files; block devices say their own
     #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size)]

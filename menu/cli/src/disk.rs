@@ -7,12 +7,13 @@
 //! Numbers of virtual devices: Xen `docs/man/xen-vbd-interface.7.pandoc`.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::str::FromStr;
 
 use bootloader::disks::{Drives, Vbd};
 use fs::{BlockDevice, BlockError, Geometry};
@@ -49,20 +50,24 @@ pub struct DiskArgument {
     pub path: PathBuf,
 }
 
-impl FromStr for DiskArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = text
-            .split_once('=')
-            .and_then(|(name, path)| Some((number_of(name)?, path)));
+impl DiskArgument {
+    /// Reads a word of the command line; a path need not be text.
+    ///
+    /// # Errors
+    /// When no path is left, in words for people.
+    pub fn read(word: &OsStr) -> Result<Self, String> {
+        let word = word.as_bytes();
+        let named = word.iter().position(|byte| *byte == b'=').and_then(|at| {
+            let (name, path) = word.split_at(at);
+            Some((number_of(std::str::from_utf8(name).ok()?)?, path.get(1..)?))
+        });
         let (id, path) = match named {
             Some((id, path)) => (Some(id), path),
-            None => (None, text),
+            None => (None, word),
         };
-        let (format, path) = if let Some(path) = path.strip_prefix("raw:") {
+        let (format, path) = if let Some(path) = path.strip_prefix(b"raw:") {
             (Some(Format::Raw), path)
-        } else if let Some(path) = path.strip_prefix("qcow2:") {
+        } else if let Some(path) = path.strip_prefix(b"qcow2:") {
             (Some(Format::Qcow2), path)
         } else {
             (None, path)
@@ -73,7 +78,7 @@ impl FromStr for DiskArgument {
         Ok(Self {
             id,
             format,
-            path: path.into(),
+            path: OsStr::from_bytes(path).into(),
         })
     }
 }
@@ -482,13 +487,13 @@ mod tests {
 
     #[test]
     fn an_equals_sign_in_a_path_is_no_name() {
-        let read = |text: &str| text.parse::<DiskArgument>().expect("a disk");
+        let read = |text: &str| DiskArgument::read(text.as_ref()).expect("a disk");
         assert_eq!(read("xvdb=/srv/x").id, number_of("xvdb"));
         assert_eq!(read("/srv/a=b.img").path, PathBuf::from("/srv/a=b.img"));
         assert_eq!(read("/srv/a=b.img").id, None);
         assert_eq!(read("xvda=qcow2:/srv/x").format, Some(Format::Qcow2));
         assert_eq!(read("raw:x").path, PathBuf::from("x"));
-        "xvda=".parse::<DiskArgument>().expect_err("no path");
+        DiskArgument::read("xvda=".as_ref()).expect_err("no path");
     }
 
     #[test]

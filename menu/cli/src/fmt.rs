@@ -20,6 +20,7 @@ use crate::lint::fix::{difference, replace};
 use crate::lint::lines::{Lines, lines};
 use crate::lint::places::Places;
 use crate::output::Io;
+use crate::progress::Progress;
 
 /// Formats every menu that the command line names.
 ///
@@ -27,9 +28,18 @@ use crate::output::Io;
 /// When the output cannot be written.
 pub fn run(options: &FmtOptions, manner: &Manner, io: &mut Io<'_>) -> io::Result<Ending> {
     let mut worst = Ending::Clean;
+    // Among printed menus it would be in the way.
+    let shown = if options.check || options.write {
+        options.files.len()
+    } else {
+        1
+    };
+    let mut progress = Progress::new(shown, manner, io);
     for path in &options.files {
+        progress.step(io)?;
         worst = worst.max(one(path, options, manner, io)?);
     }
+    progress.end(io)?;
     Ok(worst)
 }
 

@@ -31,8 +31,7 @@ pub use output::Io;
 /// Does what the command line says.
 ///
 /// # Errors
-/// When the output cannot be written. A reader that went away is such an error
-/// ([`BrokenPipe`](std::io::ErrorKind::BrokenPipe)), and no reason to complain.
+/// When the output cannot be written.
 pub fn run(arguments: &Arguments, io: &mut Io<'_>) -> std::io::Result<Ending> {
     let manner = &arguments.manner;
     match &arguments.action {

@@ -1,10 +1,11 @@
 //! `pvgrub`: see the library for what it does. Here are only the process's streams and its exit code.
 
-use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use pvgrub::confine::Place;
+use pvgrub::output::{ColorWishes, Patient};
 use pvgrub::{Arguments, Ending, Io};
 
 fn main() -> ExitCode {
@@ -17,8 +18,8 @@ fn main() -> ExitCode {
         output_reader = reader.unwrap_or(output_reader);
     }
     let errors_reader = (&errors as &dyn IsTerminal).into();
-    let mut output = BufWriter::with_capacity(1 << 16, output.lock());
-    let mut errors = errors.lock();
+    let mut output = BufWriter::with_capacity(1 << 16, Patient::new(output.lock()));
+    let mut errors = Patient::new(errors.lock());
     let result = pvgrub::run(
         &arguments,
         &mut Io {
@@ -27,13 +28,11 @@ fn main() -> ExitCode {
             errors: &mut errors,
             output_reader,
             errors_reader,
-            no_color: std::env::var("NO_COLOR").unwrap_or_default(),
+            colors: ColorWishes::of_process(),
         },
     );
     match result.and_then(|ending| output.flush().map(|()| ending)) {
         Ok(ending) => ending.into(),
-        // `pvgrub … | head`: who read it has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             // Where even this cannot be said there is nobody to say it to.
             let _ = writeln!(errors, "pvgrub: cannot write: {error}");

@@ -35,8 +35,46 @@ pub struct Io<'a> {
     pub output_reader: Reader,
     /// Who reads the complaints.
     pub errors_reader: Reader,
-    /// The value of `NO_COLOR`: not empty means no colour (<https://no-color.org>).
+    /// What the environment says of colours.
+    pub colors: ColorWishes,
+}
+
+/// What the environment says of colours.
+#[derive(Clone, Default, Debug)]
+pub struct ColorWishes {
+    /// `NO_COLOR`: not empty means none (<https://no-color.org>).
     pub no_color: String,
+    /// `CLICOLOR`: `0` means none (<https://bixense.com/clicolors>).
+    pub clicolor: String,
+    /// `CLICOLOR_FORCE`: anything but `0` means colours, terminal or not.
+    pub clicolor_force: String,
+    /// `TERM`: `dumb` means none.
+    pub term: String,
+}
+
+impl ColorWishes {
+    /// Those of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let value = |name| std::env::var(name).unwrap_or_default();
+        Self {
+            no_color: value("NO_COLOR"),
+            clicolor: value("CLICOLOR"),
+            clicolor_force: value("CLICOLOR_FORCE"),
+            term: value("TERM"),
+        }
+    }
+
+    /// Whether output for `reader` is to be coloured.
+    fn paint(&self, reader: Reader) -> Paint {
+        let is_forced = !matches!(self.clicolor_force.as_str(), "" | "0");
+        let is_wanted = reader == Reader::Terminal && self.clicolor != "0" && self.term != "dumb";
+        if self.no_color.is_empty() && (is_forced || is_wanted) {
+            Paint::Colored
+        } else {
+            Paint::Plain
+        }
+    }
 }
 
 impl Io<'_> {
@@ -46,10 +84,7 @@ impl Io<'_> {
         match manner.color {
             When::Always => Paint::Colored,
             When::Never => Paint::Plain,
-            When::Auto if self.output_reader == Reader::Terminal && self.no_color.is_empty() => {
-                Paint::Colored
-            }
-            When::Auto => Paint::Plain,
+            When::Auto => self.colors.paint(self.output_reader),
         }
     }
 
@@ -59,6 +94,51 @@ impl Io<'_> {
     /// When it cannot be written.
     pub fn complain(&mut self, what: &str) -> std::io::Result<()> {
         writeln!(self.errors, "pvgrub: {what}")
+    }
+}
+
+/// A stream whose reader may go away, as in `pvgrub … | head`: who has read enough changes nothing of what is done, nor of
+/// the exit code.
+pub struct Patient<W>(Option<W>);
+
+impl<W: Write> Patient<W> {
+    /// Writes to `inner` as long as somebody reads.
+    #[must_use]
+    pub fn new(inner: W) -> Self {
+        Self(Some(inner))
+    }
+
+    fn attempt<T>(
+        &mut self,
+        otherwise: T,
+        act: impl FnOnce(&mut W) -> std::io::Result<T>,
+    ) -> std::io::Result<T> {
+        let Some(inner) = &mut self.0 else {
+            return Ok(otherwise);
+        };
+        match act(inner) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.0 = None;
+                Ok(otherwise)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.attempt(bytes.len(), |inner| inner.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.attempt((), Write::flush)
+    }
+}
+
+impl<W> std::fmt::Debug for Patient<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Patient").field(&self.0.is_some()).finish()
     }
 }
 
@@ -92,7 +172,10 @@ mod tests {
             errors: &mut err,
             output_reader,
             errors_reader: Reader::Other,
-            no_color: no_color.into(),
+            colors: ColorWishes {
+                no_color: no_color.into(),
+                ..ColorWishes::default()
+            },
         };
         io.paint(&Manner {
             color,

@@ -13,18 +13,16 @@ mod survey;
 mod watch;
 
 use std::io;
-use std::path::Path;
 use std::rc::Rc;
 
 use arch::abi::Width;
 use bootloader::config::Arguments;
-use menu::eval::MAX_MENU_BYTES;
 
 use crate::args::{CheckFormat, CheckImage, CheckOptions, Manner};
 use crate::confine;
 use crate::disk::{self, Attached, Bench, Bytes};
 use crate::ending::Ending;
-use crate::input::{Source, bounded, shown};
+use crate::input::Source;
 use crate::output::Io;
 use examine::{Given, Loaders, examine};
 use guest::{Guest, USUAL_MIB};
@@ -98,7 +96,7 @@ fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<R
                 bytes: source.text,
             }
         }
-        (None, Some(path)) => Given::Ramdisk(ramdisk(path)?),
+        (None, Some(path)) => Given::Ramdisk(Source::read(path, io)?.text),
         (None, None) => Given::Nothing,
     };
     confine::enter(&options.guest, manner, io)?;
@@ -120,16 +118,4 @@ fn prepare(options: &CheckOptions, manner: &Manner, io: &mut Io<'_>) -> Result<R
         CheckImage::X86_32 => Loaders::Only(Width::Bits32),
     };
     examine(&guest, &attached, &given, loaders)
-}
-
-fn ramdisk(path: &Path) -> Result<Vec<u8>, String> {
-    let bytes = std::fs::File::open(path).and_then(bounded);
-    let bytes = bytes.map_err(|error| format!("{}: {error}", shown(path)))?;
-    if bytes.len() > MAX_MENU_BYTES {
-        return Err(format!(
-            "{}: longer than any menu; the loader takes the ramdisk for one",
-            shown(path)
-        ));
-    }
-    Ok(bytes)
 }

@@ -124,6 +124,11 @@ pub fn meaning(text: &[u8]) -> Meaning {
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // A link stays one: menu.lst is often a link to grub.conf.
     let path = path.canonicalize()?;
+    if !std::fs::metadata(&path)?.is_file() {
+        return Err(io::Error::other(
+            "no regular file, so it is not written; `-` reads standard input and writes standard output",
+        ));
+    }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".pvgrub-{}", std::process::id()));
     let beside = path.with_file_name(name);

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -135,13 +136,16 @@ impl Finder {
 
     fn read(&self, file: &Path) -> Result<Preferences, String> {
         let named = |why: String| format!("{}: {}", file.display(), why.trim_end());
-        let len = std::fs::metadata(file)
-            .map_err(|error| named(error.to_string()))?
-            .len();
-        if len > MAX_BYTES {
-            return Err(named(format!("{len} bytes are too many for settings")));
+        let mut text = String::new();
+        // A device may have no end.
+        std::fs::File::open(file)
+            .and_then(|open| open.take(MAX_BYTES + 1).read_to_string(&mut text))
+            .map_err(|error| named(error.to_string()))?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(named(format!(
+                "more than {MAX_BYTES} bytes are too many for settings"
+            )));
         }
-        let text = std::fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
         Preferences::read(&text).map_err(named)
     }
 }

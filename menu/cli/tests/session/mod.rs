@@ -29,7 +29,7 @@ pub(crate) fn run(words: &[&str], input: &[u8]) -> Ran {
             errors: &mut errors,
             output_reader: Reader::Other,
             errors_reader: Reader::Other,
-            no_color: String::new(),
+            colors: pvgrub::output::ColorWishes::default(),
         },
     );
     Ran {
