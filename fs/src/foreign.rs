@@ -44,6 +44,10 @@ const MAGICS: &[(u64, &[u8], &str)] = &[
     (65536, b"\x01\x16\x19\x70", "a GFS2 file system"),
     (65588, b"ReIsEr", "a ReiserFS file system"),
     (66908, UFS2, "a UFS2 file system"),
+    // After what they may have at their beginning.
+    (188, b"\x60\x0d\xde\xee", "a Sun disk label"),
+    (512, b"\x57\x45\x56\x82", "a BSD disk label"),
+    (524, b"\xee\xdd\x0d\x60", "a Solaris label with slices"),
 ];
 
 const BCACHE: &[u8] = b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81";

@@ -300,7 +300,7 @@ fn array(
     }
     if !linear && array.level != 1 {
         return Err(format!(
-            "it is RAID {}, which pv-grub does not read",
+            "it is RAID {}, which pv-grub does not read; RAID 1 and linear it does",
             array.level
         ));
     }

@@ -4,9 +4,10 @@
 mod images;
 
 use std::fs as host;
+use std::rc::Rc;
 
-use fs::FsError;
-use images::{Scratch, mount, run};
+use fs::{BlockDevice, FsError, ReadAhead, Volume, partitions};
+use images::{MemoryDisk, Scratch, mount, run};
 
 /// (tool, byte offset, bytes that it wrote there, what they are).
 type Head = (&'static str, usize, &'static str, &'static str);
@@ -115,6 +116,18 @@ const HEADS: &[Head] = &[
         "01161970000000010000000000000000",
         "a GFS2 file system",
     ),
+    (
+        "fdisk 2.38, command b",
+        512,
+        "5745568206000000000000000000000000000000000000000000000000000000",
+        "a BSD disk label",
+    ),
+    (
+        "fdisk 2.38, command s",
+        176,
+        "000000000000000000000000600ddeee",
+        "a Sun disk label",
+    ),
 ];
 
 /// Taken from the formats' descriptions.
@@ -162,6 +175,12 @@ const DESCRIBED: &[Head] = &[
         "a UFS2 file system",
     ),
     ("UDF", 32768, "0042454130310100", "a UDF file system"),
+    (
+        "struct solaris_x86_vtoc",
+        512,
+        "000000000000000000000000eedd0d6001000000",
+        "a Solaris label with slices",
+    ),
 ];
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -182,6 +201,37 @@ fn the_magic_of_each_is_known() {
         assert_eq!(error.to_string(), expected, "{tool}");
         assert_eq!(error.grub_error(), 17);
     }
+}
+
+/// A BSD partition of a PC's table is one device. What is at its beginning is read; of what its label says, nothing.
+#[test]
+fn a_partition_with_a_bsd_label() {
+    let scratch = Scratch::new();
+    let path = scratch.path("image");
+    run(
+        "e2fsprogs",
+        "mke2fs",
+        &["-q", "-F", "-t", "ext2", path.to_str().unwrap(), "1M"],
+    );
+    let mut image = vec![0; 1 << 20];
+    image[450] = 0xa5;
+    image[454..462].copy_from_slice(&[0, 8, 0, 0, 0, 8, 0, 0]);
+    image[510..512].copy_from_slice(&[0x55, 0xaa]);
+    image.extend(host::read(path).unwrap());
+    let label = bytes("57455682060000000000000000000000");
+    image[(1 << 20) + 512..][..label.len()].copy_from_slice(&label);
+    let first = |image: Vec<u8>| {
+        let cache = Rc::new(ReadAhead::new(
+            MemoryDisk::new(image, 512) as Rc<dyn BlockDevice>
+        ));
+        let table = partitions(&cache).unwrap();
+        assert_eq!(table.partitions.len(), 1);
+        fs::mount(&Volume::partition(cache, &table.partitions[0])).map(|files| files.kind())
+    };
+    assert_eq!(first(image.clone()), Ok(fs::Kind::Ext2));
+    // The file system is elsewhere in it.
+    image[(1 << 20) + 1024..].fill(0);
+    assert_eq!(first(image), Err(FsError::Foreign("a BSD disk label")));
 }
 
 #[test]

@@ -278,13 +278,22 @@ fn what_cannot_be_read_keeps_its_name() {
     ];
     let made = all(&pair(&both(&volumes.concat())));
     let expected = [
-        ("thin", "it is of type thin, which pv-grub does not read"),
+        (
+            "thin",
+            "it is of type thin, which pv-grub does not read; linear, striped, mirror and raid1 it does",
+        ),
         ("far", "its extents lie beyond a volume's end"),
         ("lost", "there is no volume nothing"),
         ("egg", "volumes lie on each other in a circle"),
-        ("snap", "it is a snapshot, which pv-grub does not read"),
+        (
+            "snap",
+            "it is a snapshot of origin, which pv-grub does not read; origin it does",
+        ),
         ("empty", "segments are missing in its description"),
-        ("gap", "it is of type , which pv-grub does not read"),
+        (
+            "gap",
+            "it is of type , which pv-grub does not read; linear, striped, mirror and raid1 it does",
+        ),
     ];
     for (own, reason) in expected {
         assert_eq!(why(&made, &format!("(lvm/my--vg-{own})")), reason, "{own}");

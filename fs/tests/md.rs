@@ -90,7 +90,7 @@ fn md_members_that_do_not_count() {
         md.level = 5;
         md.events = 18;
     });
-    let expected = "it is RAID 5, which pv-grub does not read";
+    let expected = "it is RAID 5, which pv-grub does not read; RAID 1 and linear it does";
     assert_eq!(why(&other, "(md/root)"), expected);
 }
 

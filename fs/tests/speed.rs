@@ -410,3 +410,64 @@ fn nothing_is_read_twice_in_a_boot_from_xfs_and_btrfs() {
         assert_eq!(soonest, u64::MAX, "{name}: read again after {soonest}");
     }
 }
+
+/// The same for squashfs, of what packs and what does not, in blocks and in metadata that do and do not, either.
+#[cfg(feature = "more-readers")]
+#[test]
+fn nothing_is_read_twice_in_a_boot_from_squashfs() {
+    let scratch = Scratch::new();
+    let mut kernel = XorShift(3).bytes(1_000_001);
+    let mut initrd = XorShift(4).bytes(20_000_001);
+    for bytes in [&mut kernel, &mut initrd] {
+        // About half of each block.
+        for part in bytes.chunks_mut(1000).step_by(2) {
+            part.fill(7);
+        }
+    }
+    let mut tree = vec![
+        ("boot".to_owned(), images::Sample::Directory),
+        ("boot/grub".to_owned(), images::Sample::Directory),
+        (
+            "boot/grub/menu.lst".to_owned(),
+            images::Sample::File(b"timeout 0\n".to_vec()),
+        ),
+        (
+            "boot/vmlinuz-6.1".to_owned(),
+            images::Sample::File(kernel.clone()),
+        ),
+        (
+            "vmlinuz".to_owned(),
+            images::Sample::Link("boot/vmlinuz-6.1"),
+        ),
+        (
+            "initrd.img".to_owned(),
+            images::Sample::File(initrd.clone()),
+        ),
+    ];
+    // More metadata than the reader keeps unpacked.
+    for number in 0..3000 {
+        let name = format!("boot/a module's rather long name {number}");
+        tree.push((name, images::Sample::File(Vec::new())));
+    }
+    images::write_tree(&scratch.path("root"), &tree);
+    for options in [
+        &["-comp", "gzip"][..],
+        &["-comp", "zstd", "-b", "1M"],
+        &["-comp", "lz4", "-b", "4096"],
+        &["-comp", "xz", "-no-fragments"],
+        &["-noI", "-noD", "-noF"],
+    ] {
+        let image = host::read(images::squashfs::make(&scratch, options)).unwrap();
+        let len = image.len() as u64;
+        let disk = boot(image, &kernel, &initrd);
+        let read = disk.volume.get();
+        assert!(
+            read < len + CACHE_BYTES,
+            "{options:?}: {read} of {len} bytes"
+        );
+        // Ends of files lie together, behind them all: they are wanted again when they have been pushed out.
+        let soonest = disk.soonest.get();
+        let least = CACHE_BYTES - 2 * WINDOW_MAX;
+        assert!(soonest >= least, "{options:?}: read again after {soonest}");
+    }
+}

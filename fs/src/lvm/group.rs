@@ -173,8 +173,12 @@ impl<'a> Group<'a> {
 
     /// A volume that users know.
     fn visible(&mut self, name: &'a [u8]) -> Result<Volume, String> {
-        if self.role(name).is_some() {
-            return Err("it is a snapshot, which pv-grub does not read".into());
+        let parts = |one: &&Snapshot<'_>| one.segment == name || one.store == name;
+        if let Some(snapshot) = self.snapshots.iter().find(parts) {
+            return Err(format!(
+                "it is a snapshot of {0}, which pv-grub does not read; {0} it does",
+                snapshot.origin.escape_ascii()
+            ));
         }
         let mut merging = self.snapshots.iter().filter(|one| one.is_merging);
         if merging.any(|snapshot| snapshot.origin == name) {
@@ -243,7 +247,7 @@ impl<'a> Group<'a> {
             b"raid1" => (b"raids", true),
             other => {
                 return Err(format!(
-                    "it is of type {}, which pv-grub does not read",
+                    "it is of type {}, which pv-grub does not read; linear, striped, mirror and raid1 it does",
                     other.escape_ascii()
                 ));
             }
