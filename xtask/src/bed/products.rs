@@ -59,7 +59,13 @@ const MODULES: &[&str] = &[
     "dm-mirror",
     "dm-raid",
     "dm-snapshot",
+    "dm-thin-pool",
+    "dm-cache",
+    "dm-cache-smq", // by name only, when a cache asks for its policy
+    "raid0",
     "raid1",
+    "raid10",
+    "raid456",
     "linear",
 ]; // one list for both, since each kernel may be either
 

@@ -35,6 +35,8 @@ pub(crate) fn all() -> Vec<&'static Scenario> {
         newer_files::TABLE,
         volumes::PLACES,
         volumes::NAMES,
+        volumes::REFUSED,
+        volumes::TREES,
         volumes::DEBIAN,
         packing::TABLE,
         refusals::TABLE,

@@ -12,7 +12,7 @@ use crate::problem::{Context, Problem, Result};
 use crate::scenario::{Outcome, Scenario, Stage};
 use crate::scenarios::files::{self, compare_clean, compare_dirty, no_warnings};
 use crate::scenarios::hello::{self, loader};
-use crate::scenarios::tree;
+use crate::scenarios::tree::{self, Commit, Names};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::guest::Trouble;
 use crate::xen::ramdisk::{self, Recipe};
@@ -43,6 +43,7 @@ rows! {
     "fs-btrfs-zstd" 16 |stage| btrfs(stage, &[], "compress-force=zstd");
     "fs-btrfs-xxhash" 16 |stage| btrfs(stage, &["--csum", "xxhash"], "rw");
     "fs-btrfs-subvolume" 16 subvolume;
+    "fs-btrfs-dirty" 16 btrfs_dirty;
     "fs-squashfs" 16 squashfs;
     "boot-xfs" 256 |stage| debian(stage, FileSystem::Xfs);
     "boot-btrfs" 256 |stage| debian(stage, FileSystem::Btrfs);
@@ -158,6 +159,42 @@ fn subvolume(stage: &mut Stage) -> Outcome {
         ))?;
         Ok(())
     })
+}
+
+/// What was written since the whole tree was is in the log of files synced alone: the reader says so and has the tree
+/// as it was, as Linux does that is told to leave the log alone.
+fn btrfs_dirty(stage: &mut Stage) -> Outcome {
+    let image = empty_btrfs(stage, &[])?;
+    let folder = files::mount(stage, &image, "commit=600")?;
+    tree::fill(stage, &folder, Names::Posix)?;
+    tree::change(stage, &folder, Commit::Whole)?;
+    stage.dom0.run(&format!(
+        "cd {folder} && sync -f . && echo later | dd of=boot/later conv=fsync && echo newer | dd of=boot/grub/menu.lst conv=fsync"
+    ))?;
+    let crash = files::copy(&image, "crash.img")?;
+    // Two of the same UUID are not mounted side by side.
+    files::unmount(stage, &folder)?;
+    let mut lists = Vec::new();
+    for (name, options) in [
+        ("left.img", "ro,rescue=nologreplay"),
+        ("replayed.img", "rw"),
+    ] {
+        let copied = DiskImage::new(&files::copy(&DiskImage::new(&crash), name)?);
+        let folder = files::mount(stage, &copied, options)?;
+        lists.push(tree::list(stage, &folder)?);
+        files::unmount(stage, &folder)?;
+    }
+    let read = tree::mount(&crash)?;
+    let expected = "not unmounted; files synced in its last seconds are read as they were before";
+    if read.warnings() != [expected] {
+        return Err(Trouble::Guest(format!("it says {:?}", read.warnings())));
+    }
+    match lists.as_slice() {
+        [left, replayed] if left != replayed && replayed.contains("boot/later") => {
+            tree::compare(read.as_ref(), left, |_| false).map(drop)
+        }
+        _ => Err(Trouble::Bed("the log is empty".to_owned())),
+    }
 }
 
 /// A tree packed in each way; Linux and the reader see the same.

@@ -112,15 +112,25 @@ impl BlockDevice for FileDisk {
     }
 }
 
+/// The file `image` as a disk of the loader's.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn disk(image: &Path) -> Result<Rc<ReadAhead>> {
+    let file = File::open(image).context(|| format!("cannot open {}", image.display()))?;
+    let len_bytes = file.metadata().context(|| "no length")?.len();
+    Ok(Rc::new(ReadAhead::new(Rc::new(FileDisk {
+        file,
+        len_bytes,
+    }))))
+}
+
 /// Mounts the file system that fills `image`, as the loader would.
 ///
 /// # Errors
 /// [`Trouble::Guest`] with what the file system says.
 pub(crate) fn mount(image: &Path) -> std::result::Result<Box<dyn FileSystem>, Trouble> {
-    let file = File::open(image).context(|| format!("cannot open {}", image.display()))?;
-    let len_bytes = file.metadata().context(|| "no length")?.len();
-    let disk = Rc::new(ReadAhead::new(Rc::new(FileDisk { file, len_bytes })));
-    fs::mount(&Volume::whole(disk))
+    fs::mount(&Volume::whole(disk(image)?))
         .map_err(|error| Trouble::Guest(format!("{}: {error}", image.display())))
 }
 

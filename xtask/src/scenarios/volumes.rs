@@ -2,6 +2,8 @@
 
 mod debian;
 mod names;
+mod refused;
+mod trees;
 
 use std::time::Duration;
 
@@ -53,6 +55,8 @@ const LVM: &str = "L() { c=$1; shift; lvm $c --config \"$conf\" --devices $a,$b 
 
 pub(super) use debian::TABLE as DEBIAN;
 pub(super) use names::TABLE as NAMES;
+pub(super) use refused::TABLE as REFUSED;
+pub(super) use trees::TABLE as TREES;
 
 pub(super) const PLACES: &[Scenario] = volumes! {
     "place-lvm-linear" [24, 24], [0, 1], "(lvm/my--group-ro--ot)"

@@ -23,7 +23,8 @@ MDADM_NO_UDEV=1 LVM_SUPPRESS_FD_WARNINGS=1; mkdir -p /run/lock/lvm /run/mdadm /d
 conf='global { locking_type=1 use_lvmpolld=0 event_activation=0 } activation { udev_sync=0 udev_rules=0 monitoring=0 } \
 devices { obtain_device_list_from_udev=0 external_device_info_source=none } backup { backup=0 archive=0 }'; ";
 
-/// Runs `commands`, one line of shell that may use `lvm … --config "$conf"` and `mdadm`, in dom0.
+/// Runs `commands`, one line of shell that may use `lvm … --config "$conf"` and `mdadm`, in dom0. Kinds of volumes that
+/// few scenarios make need kernel modules of their own, to be loaded before.
 ///
 /// # Errors
 /// When a part is missing from the bed, or one of them fails that the line does not excuse.

@@ -13,12 +13,20 @@ use crate::xen::storage;
 const LIMIT: Duration = Duration::from_secs(240);
 const MIB: u32 = 64;
 
-pub(in crate::scenarios) const TABLE: &[Scenario] = &[Scenario {
-    name: "volumes-by-name",
-    limit: LIMIT,
-    mib: MIB + SHIM_MIB,
-    run: |stage| by_name(stage, "wide"),
-}];
+pub(in crate::scenarios) const TABLE: &[Scenario] = &[
+    Scenario {
+        name: "volumes-by-name",
+        limit: LIMIT,
+        mib: MIB,
+        run: |stage| by_name(stage, "wide"),
+    },
+    Scenario {
+        name: "shim-volumes-by-name",
+        limit: LIMIT,
+        mib: MIB + SHIM_MIB,
+        run: |stage| by_name(stage.of_32_bits(), "narrow"),
+    },
+];
 
 /// A mirror whose halves look like file systems, and a volume with a snapshot, on three disks. dom0 knows the scenario's
 /// word as `$w`.
@@ -59,7 +67,7 @@ fn by_name(stage: &mut Stage, word: &str) -> Outcome {
         (&format!("geometry {array}"), format!("drive {array}: 65")),
         (
             &format!("root (lvm/{word}-snap)"),
-            "it is a snapshot, which pv-grub does not read".into(),
+            "it is a snapshot of root, which pv-grub does not read; root it does".into(),
         ),
         (
             "root (lvm/nothing)",
