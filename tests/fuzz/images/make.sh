@@ -216,5 +216,6 @@ squashfs squashfs-zstd -comp zstd -b 4096
 squashfs squashfs-lz4 -comp lz4 -b 4096
 squashfs squashfs-lzo -comp lzo -b 4096
 
-# lvm-*.gz and md-*.gz need a kernel with device mapper and md: they are the two disks of the scenarios place-lvm-* and
-# place-md-*, copied while the guest runs, one after the other as partitions that begin and end at whole MiB.
+# lvm-*.gz and md-*.gz need a kernel with device mapper and md: they are the disks of the scenarios place-lvm-* and
+# place-md-* (lvm-refused: the first partitions of volumes-refused's), copied while the guest runs, one after the other as
+# partitions that begin and end at whole MiB.

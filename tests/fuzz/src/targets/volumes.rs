@@ -1,7 +1,7 @@
 //! Logical volumes and arrays: what `lvcreate` and `mdadm` made, as partitions of one disk, with bytes changed. Puts
 //! together what is there, and reads, mounts and looks at all of it.
 //!
-//! The images come from a guest's disks of the scenarios `place-lvm-*` and `place-md-*`.
+//! The images come from a guest's disks of the scenarios `place-lvm-*`, `place-md-*` and `volumes-refused`.
 
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -44,7 +44,7 @@ target!(
     LVM,
     LVM_IMAGES,
     "lvm",
-    "LVM's physical volumes with bytes changed: linear, striped, raid1, mirror, on an array; checksums made right, or not",
+    "LVM's physical volumes with bytes changed: linear, striped, raid1, mirror, on an array, of kinds that are not read; checksums made right, or not",
     repair_lvm,
     [
         "lvm-linear",
@@ -52,6 +52,7 @@ target!(
         "lvm-raid1",
         "lvm-mirror",
         "lvm-on-md",
+        "lvm-refused",
     ]
 );
 target!(
@@ -236,10 +237,34 @@ mod tests {
             };
             let table = partitions(&cache).unwrap();
             let made = assemble(Candidate::all(&whole, &cache, &table));
-            let last = made.logicals.last().unwrap();
-            let volume = last.volume.as_ref().unwrap();
-            let files = fs::mount(volume).unwrap();
-            assert!(files.open(b"/boot/menu").is_ok(), "{}", last.name);
+            let (read, refused): (Vec<_>, Vec<_>) =
+                made.logicals.iter().partition(|one| one.volume.is_ok());
+            let has_menu = |volume: &fs::Volume| {
+                fs::mount(volume).is_ok_and(|files| files.open(b"/boot/menu").is_ok())
+            };
+            let volumes = read.iter().filter_map(|one| one.volume.as_ref().ok());
+            assert_eq!(volumes.filter(|volume| has_menu(volume)).count(), 1);
+            let said: Vec<_> = refused
+                .iter()
+                .filter_map(|one| one.volume.as_ref().err())
+                .collect();
+            if *packed == LVM_IMAGES[LVM_IMAGES.len() - 1] {
+                for kind in [
+                    "thin,",
+                    "thin-pool,",
+                    "cache,",
+                    "raid5",
+                    "raid0",
+                    "snapshot",
+                ] {
+                    assert!(
+                        said.iter().any(|why| why.contains(kind)),
+                        "{kind}: {said:?}"
+                    );
+                }
+            } else {
+                assert!(said.is_empty(), "{said:?}");
+            }
         }
     }
 }
