@@ -255,14 +255,6 @@ impl Session<'_> {
                 .because(alloc::format!("`{word}`{place}: {reason}"))
                 .into());
         };
-        self.run_known(info, command)
-    }
-
-    /// Runs a command that was looked up already.
-    ///
-    /// # Errors
-    /// As [`Session::run_command`].
-    pub fn run_known(&mut self, info: &'static CommandInfo, command: &Command) -> Result<(), Exit> {
         let what = match info.place {
             Place::Title => "begins an entry of a menu's file",
             Place::Setting => "only works in a menu's file, before the first title",
@@ -273,10 +265,18 @@ impl Session<'_> {
                 .because(alloc::format!("`{}` {what}", info.name))
                 .into());
         }
-        (info.run)(self, command).map_err(|exit| match exit {
+        self.run_known(info, command).map_err(|exit| match exit {
             Exit::Failure(failure) => Exit::Failure(during(command, failure)),
             other => other,
         })
+    }
+
+    /// Runs a command that was looked up already and may stand where it does.
+    ///
+    /// # Errors
+    /// As [`Session::run_command`], without the command named.
+    pub fn run_known(&mut self, info: &'static CommandInfo, command: &Command) -> Result<(), Exit> {
+        (info.run)(self, command)
     }
 
     /// Shows text.

@@ -10,7 +10,7 @@ use menu::table::{self, Place};
 use menu::text::visible;
 use menu::tree::Span;
 
-use super::lines::{Lines, lines};
+use super::lines::{Lines, each};
 use super::places::Places;
 use super::rule::{RULES, RuleId};
 
@@ -35,14 +35,11 @@ impl Directives {
         }
         directives.allowed = vec![Vec::new(); RULES.len()];
         let (mut next, mut entry) = (Vec::new(), Vec::new());
-        for stretch in lines(places) {
+        each(places, |stretch| {
             let (line, numbers) = match stretch {
                 Lines::Command(line, numbers) => (line, numbers),
-                Lines::Comment(range) => {
-                    directives.comment(places, range, &mut next);
-                    continue;
-                }
-                Lines::Continued(_) | Lines::Blank => continue,
+                Lines::Comment(range) => return directives.comment(places, range, &mut next),
+                Lines::Continued(_) | Lines::Blank => return,
             };
             let (first, last) = numbers.into_inner();
             let (word, _) = split_command(&line.text);
@@ -53,7 +50,7 @@ impl Directives {
             } else {
                 directives.allow(&mut here.collect(), last);
             }
-        }
+        });
         directives.allow(&mut entry, places.count());
         for ranges in &mut directives.allowed {
             merge(ranges);

@@ -222,7 +222,7 @@ fn failed(
             RuleId::QuotedName => "quotes are taken for a part of the name".into(),
             _ => format!("`{name}` stops the entry here with {code}"),
         });
-        // The first reason names the command and its argument, which are on the line above.
+        // The first reason may name a file, which is on the line above.
         let mut details = failure.detail.iter();
         if let Some(first) = details.next() {
             let reason = first

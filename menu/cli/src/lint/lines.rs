@@ -23,24 +23,29 @@ pub enum Lines {
 #[must_use]
 pub fn lines(places: &Places<'_>) -> Vec<Lines> {
     let mut all = Vec::new();
+    each(places, |lines| all.push(lines));
+    all
+}
+
+/// The same, one after the other.
+pub(super) fn each(places: &Places<'_>, mut take: impl FnMut(Lines)) {
     let mut next = 1;
     for line in Lexer::new(places.text()) {
         let span = line.span(0, line.text.len());
         let first = span.start.line as usize;
-        between(places, next..first, &mut all);
+        between(places, next..first, &mut take);
         let mut last = first.max(span.end.line as usize);
         while last < places.count() && joins(places, last) {
             last += 1;
         }
-        all.push(Lines::Command(line, first..=last));
+        take(Lines::Command(line, first..=last));
         next = last + 1;
     }
-    between(places, next..places.count() + 1, &mut all);
-    all
+    between(places, next..places.count() + 1, &mut take);
 }
 
 /// Lines between commands.
-fn between(places: &Places<'_>, numbers: Range<usize>, all: &mut Vec<Lines>) {
+fn between(places: &Places<'_>, numbers: Range<usize>, mut take: impl FnMut(Lines)) {
     let mut is_comment = false;
     for number in numbers {
         let line = places.line(number);
@@ -48,7 +53,7 @@ fn between(places: &Places<'_>, numbers: Range<usize>, all: &mut Vec<Lines>) {
         // In front of a `#` there is nothing that the lexer keeps, or it would have found a command.
         let comment = memchr::memchr(b'#', &places.text()[line.clone()]);
         is_comment = continues || comment.is_some();
-        all.push(match comment {
+        take(match comment {
             _ if continues => Lines::Continued(line),
             Some(at) => Lines::Comment(line.start + at..line.end),
             None => Lines::Blank,
