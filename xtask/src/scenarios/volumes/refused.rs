@@ -31,9 +31,8 @@ const PARTS: &str = "a=${d1}1 b=${d2}1,${d3}1; \
 const STEPS: &[&str] = &[
     "L pvcreate ${d1}1 ${d2}1 ${d3}1; L vgcreate -s 1M group ${d1}1 ${d2}1 ${d3}1; \
      L lvcreate -Wn -L 20M -n boot group; dd if=$fs of=/dev/group/boot bs=1M conv=fsync 2>/dev/null",
-    "L lvcreate -Wn -L 4M -n old group; L lvcreate -s -L 4M -n snap group/old; \
-     L lvcreate --type thin-pool -L 8M -n pool group",
-    "L lvcreate -Wn --thin -V 16M -n thin group/pool; L lvcreate -s -n thinner group/thin",
+    "L lvcreate -Wn -L 4M -n old group; L lvcreate -s -L 4M -n snap group/old",
+    "L lvcreate -Wn --type thin -V 16M -L 8M --thinpool pool -n thin group; L lvcreate -s -n thinner group/thin",
     "L lvcreate -Wn -L 8M -n cached group; L lvcreate --type cache-pool -L 8M -n fast group; \
      L lvconvert --type cache --cachepool group/fast group/cached",
     "L lvcreate -Wn --type raid5 -i 2 -L 8M -n five group; \

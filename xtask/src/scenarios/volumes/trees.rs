@@ -21,7 +21,7 @@ use crate::xen::storage;
 
 const LIMIT: Duration = Duration::from_secs(420);
 /// Size of the file system; the volumes are at least as large.
-const FILES_MIB: u64 = 32;
+const FILES_MIB: u64 = 20;
 
 pub(in crate::scenarios) const TABLE: &[Scenario] = &[
     Scenario {
@@ -50,11 +50,11 @@ struct Set {
 }
 
 const LOGICAL_VOLUMES: Set = Set {
-    disks: &[96, 96],
+    disks: &[64, 64],
     make: "L pvcreate $a $b; L vgcreate -s 1M trees $a $b; L lvcreate -Wn -l 5 -n linear trees $b; \
-           for d in $a $b $a; do L lvextend -l +3 trees/linear $d; done; L lvextend -l 32 trees/linear; \
-           L lvcreate -Wn -i 2 -I 64k -l 32 -n striped trees; \
-           L lvcreate -Wn --type raid1 -m 1 -l 32 -n raid1 trees; ",
+           for d in $a $b; do L lvextend -l +3 trees/linear $d; done; L lvextend -l 20 trees/linear; \
+           L lvcreate -Wn -i 2 -I 64k -l 20 -n striped trees; \
+           L lvcreate -Wn --type raid1 -m 1 -l 20 -n raid1 trees; ",
     close: "L vgchange -an trees",
     volumes: &[
         ("/dev/trees/linear", "(lvm/trees-linear)"),
@@ -64,7 +64,7 @@ const LOGICAL_VOLUMES: Set = Set {
 };
 
 const ARRAYS: Set = Set {
-    disks: &[40, 40, 40, 40, 20, 20],
+    disks: &[32, 32, 32, 32, 16, 16],
     make: "M() { n=$1; shift; mdadm --create /dev/md$n --run --raid-devices=2 \"$@\"; }; \
            M 110 --metadata=1.2 --name=trees --level=1 --assume-clean $1 $2; \
            M 111 --metadata=0.90 --level=1 --assume-clean $3 $4; \
@@ -105,8 +105,8 @@ fn compare(stage: &mut Stage, set: &Set) -> Outcome {
     unmount(stage, &folder)?;
     let targets: Vec<&str> = others.iter().map(|(device, _)| *device).collect();
     let more = format!(
-        "S() {{ head -c {} $1 | sha256sum; }}; for to in {}; do dd if=$dev of=$to bs=1M count={FILES_MIB} conv=fsync 2>/dev/null; \
-         [ \"$(S $dev)\" = \"$(S $to)\" ]; done; ",
+        "S() {{ head -c {} $1 | md5sum; }}; sum=$(S $dev); for to in {}; do dd if=$dev of=$to bs=1M count={FILES_MIB} conv=fsync 2>/dev/null; \
+         [ \"$sum\" = \"$(S $to)\" ]; done; ",
         FILES_MIB << 20,
         targets.join(" ")
     );
