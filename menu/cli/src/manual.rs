@@ -30,7 +30,8 @@ pub fn completions(options: &CompletionsOptions, io: &mut Io<'_>) -> io::Result<
 /// # Errors
 /// When standard output cannot be written; a folder that cannot be is complained about.
 pub fn pages(options: &ManOptions, io: &mut Io<'_>) -> io::Result<Ending> {
-    let mut command = Arguments::command();
+    // `help` has nothing to say that the pages do not.
+    let mut command = Arguments::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = &options.dir else {
         clap_mangen::Man::new(command).render(io.output)?;

@@ -100,6 +100,8 @@ fn every_subcommand_has_a_sound_page() {
             assert!(!said.contains("ERROR"), "{name}: {said}");
         }
     }
+    let pages = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(pages, command.get_subcommands().count() + 1);
     let page = std::fs::read_to_string(folder.join("pvgrub-show.1")).unwrap();
     assert!(page.contains("jq"), "examples are in the page");
     std::fs::remove_dir_all(&folder).unwrap();
