@@ -202,6 +202,24 @@ guest() {
 }
 guest
 
+# The same guest with one kind of configuration alone.
+other() { # NAME FILE
+    rm -rf other image
+    mkdir -p "other/$(dirname "$2")"
+    cp -r guest/boot other
+    rm -r other/boot/grub other/boot/extlinux
+    mkdir -p "other/$(dirname "$2")"
+    cat > "other/$2"
+    find other -exec touch -h -d @1700000000 {} +
+    mke2fs -q -F -t ext2 -b 1024 -U 01234567-89ab-cdef-0123-456789abcdef \
+        -E hash_seed=6f1c9f9e-0000-4000-8000-000000000002 -L guest -d other image 2M
+    keep image "guest-$1"
+}
+printf 'title B\nversion 1.2\nlinux /boot/vmlinuz\ninitrd /boot/initrd\noptions $kernelopts ro\n' | other bls boot/loader/entries/b-1.2.conf
+printf 'default a\ntimeout 30\nlabel a\nmenu label ^A\nlinux /boot/vmlinuz\nappend initrd=/boot/initrd ro\n' | other extlinux boot/extlinux/extlinux.conf
+printf 'set timeout=2\nset x=1\nif [ "$x" = 1 ]; then\nset default="a-b"\nfi\nsubmenu x {\nmenuentry "A" --id a-b {\nsearch --file --set=root /boot/vmlinuz\nlinux /boot/vmlinuz $x "ro"\ninitrd /boot/initrd\n}\n}\n' | other grub boot/grub2/grub.cfg
+printf 'timeout 3\nfallback 1\ntitle A\nroot (nd)\nkernel /vmlinuz ro\ntitle B\nroot (hd0)\nkernel /boot/vmlinuz b\ninitrd (nd)/initrd\ntitle C\ndhcp\nkernel /boot/vmlinuz\ntitle D\nkernel /boot/vmlinuz d\n' | other network boot/grub/menu.lst
+
 squashfs() { # NAME OPTIONS…
     name=$1
     shift
