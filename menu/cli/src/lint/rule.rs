@@ -51,8 +51,28 @@ pub struct Rule {
     pub fine: &'static [u8],
 }
 
+/// Wrong lines, one more than remarks are kept of; as a file it would be the longest of all.
+static MANY_WRONG: [u8; 20_002] = {
+    let mut text = [b'x'; 20_002];
+    let mut at = 1;
+    while at < text.len() {
+        text[at] = b'\n';
+        at += 2;
+    }
+    text
+};
+
+macro_rules! found_in {
+    ($name:literal) => {
+        include_bytes!(concat!("../../rules/", $name, "/found.lst"))
+    };
+    ($name:literal $found:expr) => {
+        $found
+    };
+}
+
 macro_rules! rules {
-    ($($id:ident $name:literal $level:ident $about:literal $why:literal;)*) => {
+    ($($id:ident $name:literal $level:ident $about:literal $why:literal $(in $found:expr)?;)*) => {
         /// A rule's number: its place in [`RULES`].
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(usize)]
@@ -66,7 +86,7 @@ macro_rules! rules {
             level: Level::$level,
             about: $about,
             why: $why,
-            found: include_bytes!(concat!("../../rules/", $name, "/found.lst")),
+            found: found_in!($name $($found)?),
             fine: include_bytes!(concat!("../../rules/", $name, "/fine.lst")),
         },)*];
 
@@ -172,7 +192,8 @@ rules! {
     TooManyFallbacks "too-many-fallbacks" Warning "`fallback` with more than eight numbers"
         "The rest is ignored, as in the original.";
     TooManyRemarks "too-many-remarks" Error "more remarks than are kept"
-        "So much is wrong with the file that it is hardly a menu. What follows was not looked at by all rules.";
+        "So much is wrong with the file that it is hardly a menu. What follows was not looked at by all rules."
+        in &MANY_WRONG;
     TrailingBackslash "trailing-backslash" Warning "the file ends in a backslash"
         "No line follows that it could join, and it becomes a part of the last argument.";
     TrailingText "trailing-text" Note "text behind an argument that nobody reads"
