@@ -368,13 +368,10 @@ fn a_file_in_small_pieces_is_read_in_the_disk_s_order() {
     }
 }
 
-/// The same for file systems that are made elsewhere; packed ones are read in their own units.
+/// The files of a boot: its menu, and a kernel and an initrd one by a link.
 #[cfg(feature = "more-readers")]
-#[test]
-fn nothing_is_read_twice_in_a_boot_from_xfs_and_btrfs() {
-    let scratch = Scratch::new();
-    let (kernel, initrd) = (XorShift(3).bytes(1_000_001), XorShift(4).bytes(20_000_001));
-    let tree = vec![
+fn boot_tree(kernel: &[u8], initrd: &[u8]) -> Vec<(String, images::Sample)> {
+    vec![
         ("boot".to_owned(), images::Sample::Directory),
         ("boot/grub".to_owned(), images::Sample::Directory),
         (
@@ -383,7 +380,7 @@ fn nothing_is_read_twice_in_a_boot_from_xfs_and_btrfs() {
         ),
         (
             "boot/vmlinuz-6.1".to_owned(),
-            images::Sample::File(kernel.clone()),
+            images::Sample::File(kernel.to_vec()),
         ),
         (
             "vmlinuz".to_owned(),
@@ -391,9 +388,18 @@ fn nothing_is_read_twice_in_a_boot_from_xfs_and_btrfs() {
         ),
         (
             "initrd.img".to_owned(),
-            images::Sample::File(initrd.clone()),
+            images::Sample::File(initrd.to_vec()),
         ),
-    ];
+    ]
+}
+
+/// The same for file systems that are made elsewhere; packed ones are read in their own units.
+#[cfg(feature = "more-readers")]
+#[test]
+fn nothing_is_read_twice_in_a_boot_from_xfs_and_btrfs() {
+    let scratch = Scratch::new();
+    let (kernel, initrd) = (XorShift(3).bytes(1_000_001), XorShift(4).bytes(20_000_001));
+    let tree = boot_tree(&kernel, &initrd);
     images::write_tree(&scratch.path("root"), &tree);
     let prototype = scratch.path("prototype");
     let text = images::xfs::prototype(&scratch.path("root"), &tree);
@@ -424,26 +430,7 @@ fn nothing_is_read_twice_in_a_boot_from_squashfs() {
             part.fill(7);
         }
     }
-    let mut tree = vec![
-        ("boot".to_owned(), images::Sample::Directory),
-        ("boot/grub".to_owned(), images::Sample::Directory),
-        (
-            "boot/grub/menu.lst".to_owned(),
-            images::Sample::File(b"timeout 0\n".to_vec()),
-        ),
-        (
-            "boot/vmlinuz-6.1".to_owned(),
-            images::Sample::File(kernel.clone()),
-        ),
-        (
-            "vmlinuz".to_owned(),
-            images::Sample::Link("boot/vmlinuz-6.1"),
-        ),
-        (
-            "initrd.img".to_owned(),
-            images::Sample::File(initrd.clone()),
-        ),
-    ];
+    let mut tree = boot_tree(&kernel, &initrd);
     // More metadata than the reader keeps unpacked.
     for number in 0..3000 {
         let name = format!("boot/a module's rather long name {number}");
