@@ -58,7 +58,7 @@ pub fn shown(path: &Path) -> String {
 }
 
 /// All bytes, or one more than the longest menu has: a device that never ends is no menu either.
-pub(crate) fn bounded(stream: impl Read) -> std::io::Result<Vec<u8>> {
+fn bounded(stream: impl Read) -> std::io::Result<Vec<u8>> {
     let limit = MAX_MENU_BYTES as u64;
     let mut text = Vec::new();
     stream

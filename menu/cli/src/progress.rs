@@ -65,8 +65,13 @@ mod tests {
     use super::*;
     use crate::output::ColorWishes;
 
-    /// What a run of three files writes that takes long enough.
-    fn written(files: usize, errors_reader: Reader, manner: &Manner) -> String {
+    /// What a run of so many files writes; `wait` passes the time before each.
+    fn written(
+        files: usize,
+        errors_reader: Reader,
+        manner: &Manner,
+        wait: fn(&mut Progress),
+    ) -> String {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut io = Io {
             input: &mut io::empty(),
@@ -78,13 +83,17 @@ mod tests {
         };
         let mut progress = Progress::new(files, manner, &io);
         for _ in 0..files {
-            // As if enough time had passed.
-            progress.next = progress.next.map(|_| Instant::now());
+            wait(&mut progress);
             progress.step(&mut io).expect("memory can be written");
         }
         progress.end(&mut io).expect("memory can be written");
         assert_eq!(out, b"");
         String::from_utf8(err).expect("text")
+    }
+
+    /// As if enough time had passed.
+    fn long(progress: &mut Progress) {
+        progress.next = progress.next.map(|_| Instant::now());
     }
 
     #[test]
@@ -94,27 +103,16 @@ mod tests {
             quiet: true,
             ..Manner::default()
         };
-        let shown = written(3, Reader::Terminal, &plain);
+        let shown = written(3, Reader::Terminal, &plain, long);
         assert_eq!(shown, "\r0 of 3\r1 of 3\r2 of 3\r\x1b[K");
-        assert_eq!(written(3, Reader::Other, &plain), "");
-        assert_eq!(written(3, Reader::Terminal, &quiet), "");
-        assert_eq!(written(1, Reader::Terminal, &plain), "");
+        assert_eq!(written(3, Reader::Other, &plain, long), "");
+        assert_eq!(written(3, Reader::Terminal, &quiet, long), "");
+        assert_eq!(written(1, Reader::Terminal, &plain, long), "");
     }
 
     #[test]
     fn a_short_run_shows_none() {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut io = Io {
-            input: &mut io::empty(),
-            output: &mut out,
-            errors: &mut err,
-            output_reader: Reader::Other,
-            errors_reader: Reader::Terminal,
-            colors: ColorWishes::default(),
-        };
-        let mut progress = Progress::new(2, &Manner::default(), &io);
-        progress.step(&mut io).expect("memory can be written");
-        progress.end(&mut io).expect("memory can be written");
-        assert_eq!(err, b"");
+        let shown = written(2, Reader::Terminal, &Manner::default(), |_| ());
+        assert_eq!(shown, "");
     }
 }
