@@ -1,38 +1,15 @@
 //! `pvgrub lint` as a program: formats, settings, comments, fixes, endings.
 
+mod scratch;
 mod session;
 
-use std::path::PathBuf;
-
 use pvgrub::Ending;
+use scratch::Scratch;
 use serde_json::Value;
 use session::run;
 
 /// A menu with an error, a warning and a note, not all of it ASCII.
 const MENU: &[u8] = "timeout 5 s\ndefault 0\ntitle Système\nroot hd0,0\nkernel /v ro\n".as_bytes();
-
-/// A folder of this test's own, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("pvgrub-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-
-    fn write(&self, name: &str, text: &[u8]) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).expect("a file can be written");
-        path.to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // it is in the system's folder for such things
-    }
-}
 
 #[test]
 fn json_has_a_line_for_each_finding() {
@@ -106,9 +83,9 @@ fn github_gets_annotations() {
 
 #[test]
 fn settings_are_those_of_the_nearest_file_and_the_command_line_goes_before() {
-    let folder = Folder::new("settings");
-    let menu = folder.write("menu.lst", MENU);
-    folder.write(
+    let scratch = Scratch::new();
+    let menu = scratch.write("menu.lst", MENU);
+    scratch.write(
         ".pvgrub.toml",
         b"fail-on = \"error\"\n[rules]\nbad-device = \"warn\"\ndefault-fails = \"allow\"\n",
     );
@@ -128,7 +105,7 @@ fn settings_are_those_of_the_nearest_file_and_the_command_line_goes_before() {
         "{}",
         ran.errors
     );
-    folder.write(".pvgrub.toml", b"[rules]\nx = 3\n");
+    scratch.write(".pvgrub.toml", b"[rules]\nx = 3\n");
     let ran = run(&["lint", &menu], b"");
     assert_eq!(ran.ending, Ending::Unreadable);
     assert!(ran.errors.contains(".pvgrub.toml"), "{}", ran.errors);
@@ -155,9 +132,9 @@ fn a_file_that_cannot_be_read_is_an_ending_of_its_own() {
 
 #[test]
 fn fixes_are_made_in_the_file_through_links_and_only_once() {
-    let folder = Folder::new("fix");
-    let menu = folder.write("grub.conf", b"timeout 5 s\r\ndefault 7\r\n# keep \xff me\r\ntitle a\r\nroot (hd0,0)\r\nkernel /v root=/dev/xvda1 console=hvc0\r\n");
-    let link = folder.0.join("menu.lst");
+    let scratch = Scratch::new();
+    let menu = scratch.write("grub.conf", b"timeout 5 s\r\ndefault 7\r\n# keep \xff me\r\ntitle a\r\nroot (hd0,0)\r\nkernel /v root=/dev/xvda1 console=hvc0\r\n");
+    let link = scratch.path("menu.lst");
     std::os::unix::fs::symlink("grub.conf", &link).unwrap();
     let link = link.to_str().unwrap();
     let ran = run(&["lint", "--diff", link], b"");
@@ -216,8 +193,8 @@ fn colour_only_where_it_is_wanted() {
 
 #[test]
 fn canonical_form_is_written_checked_and_kept() {
-    let folder = Folder::new("fmt");
-    let menu = folder.write("menu.lst", b"timeout=5\ntitle a\n kernel   /v\n");
+    let scratch = Scratch::new();
+    let menu = scratch.write("menu.lst", b"timeout=5\ntitle a\n kernel   /v\n");
     let ran = run(&["fmt", "--check", &menu], b"");
     assert_eq!(ran.ending, Ending::Findings);
     assert_eq!(ran.output, format!("{menu}\n"));

@@ -1,51 +1,35 @@
 //! The program among others: pipes, terminals, colours, standard input, odd files, exit codes.
 
+mod scratch;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+
+use scratch::Scratch;
 
 /// A menu with findings.
 const MENU: &str = "default 0\ntitle a\nroot hd0,0\nkernel /v ro\n";
 
-/// A folder of this test's own, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("pvgrub-manners-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).expect("a file can be written");
-        path.to_str().expect("a plain name").to_owned()
-    }
-
-    /// Makes a named pipe, or a device without a driver; `None` where this user may not.
-    fn node(&self, name: &str, tool: &str, kind: &[&str]) -> Option<String> {
-        let path = self.0.join(name).to_str()?.to_owned();
-        let made = Command::new(tool)
-            .arg(&path)
-            .args(kind)
-            .stderr(Stdio::null())
-            .status();
-        made.is_ok_and(|made| made.success()).then_some(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // it is in the system's folder for such things
-    }
+/// Makes a named pipe, or a device without a driver; `None` where this user may not.
+fn node(scratch: &Scratch, name: &str, tool: &str, kind: &[&str]) -> Option<String> {
+    let path = scratch.word(name);
+    let made = Command::new(tool)
+        .arg(&path)
+        .args(kind)
+        .stderr(Stdio::null())
+        .status();
+    made.is_ok_and(|made| made.success()).then_some(path)
 }
 
 fn pvgrub() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pvgrub"));
+    without_wishes(env!("CARGO_BIN_EXE_pvgrub"))
+}
+
+/// A command with nothing on standard input, and in an environment that wishes nothing of colours.
+fn without_wishes(program: &str) -> Command {
+    let mut command = Command::new(program);
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
@@ -87,13 +71,13 @@ fn fed(words: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
 
 #[test]
 fn exit_codes_are_what_the_help_says() {
-    let folder = Folder::new("codes");
-    let wrong = folder.write("wrong.lst", MENU);
-    let right = folder.write(
+    let scratch = Scratch::new();
+    let wrong = scratch.write("wrong.lst", MENU);
+    let right = scratch.write(
         "right.lst",
         "timeout 5\n\ntitle a\nroot (hd0,0)\nkernel /v root=/dev/xvda1 console=hvc0\n",
     );
-    let disk = folder.write("disk.img", [0; 65536]);
+    let disk = scratch.write("disk.img", [0; 65536]);
     for (words, code) in [
         (&["--version"][..], 0),
         (&["--help"], 0),
@@ -130,9 +114,9 @@ fn exit_codes_are_what_the_help_says() {
 
 #[test]
 fn who_has_read_enough_changes_nothing() {
-    let folder = Folder::new("pipe");
-    let many = folder.write("many.lst", format!("title a\n{}", "frob\n".repeat(20_000)));
-    let few = folder.write(
+    let scratch = Scratch::new();
+    let many = scratch.write("many.lst", format!("title a\n{}", "frob\n".repeat(20_000)));
+    let few = scratch.write(
         "few.lst",
         format!(
             "timeout 5\n{}",
@@ -183,15 +167,9 @@ fn at_terminal(words: &[&str], variables: &[(&str, &str)]) -> Option<String> {
         .chain(words.iter().copied())
         .collect::<Vec<_>>()
         .join(" ");
-    let mut command = Command::new("script");
-    command
-        .args(["-qec", &line, "/dev/null"])
-        .stdin(Stdio::null());
-    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
-        command.env_remove(variable);
-    }
-    command.env("TERM", "xterm").envs(variables.iter().copied());
-    match command.output() {
+    let mut command = without_wishes("script");
+    command.args(["-qec", &line, "/dev/null"]);
+    match command.envs(variables.iter().copied()).output() {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
         Err(_) => {
             println!("SKIP this machine has no script(1)");
@@ -202,9 +180,9 @@ fn at_terminal(words: &[&str], variables: &[(&str, &str)]) -> Option<String> {
 
 #[test]
 fn colour_is_for_terminals_and_as_is_wished() {
-    let folder = Folder::new("colour");
-    let menu = folder.write("menu.lst", MENU);
-    let disk = folder.write("disk.img", [0; 65536]);
+    let scratch = Scratch::new();
+    let menu = scratch.write("menu.lst", MENU);
+    let disk = scratch.write("disk.img", [0; 65536]);
     for words in [&["lint", &menu][..], &["show", &menu], &["check", &disk]] {
         let more = |option| [words, &[option]].concat();
         let is_colored = |text: &str| text.contains("\x1b[");
@@ -245,13 +223,13 @@ fn colour_is_for_terminals_and_as_is_wished() {
 
 #[test]
 fn quiet_and_verbose_are_heard() {
-    let folder = Folder::new("quiet");
-    let menu = folder.write("menu.lst", MENU);
-    let clean = folder.write(
+    let scratch = Scratch::new();
+    let menu = scratch.write("menu.lst", MENU);
+    let clean = scratch.write(
         "clean.lst",
         "timeout 5\ntitle a\nroot (hd0,0)\nkernel /v root=/dev/xvda1 console=hvc0\n",
     );
-    let disk = folder.write("disk.img", [0; 65536]);
+    let disk = scratch.write("disk.img", [0; 65536]);
     let errors = |words: &[&str]| said(&run(words)).2;
     let lines = |words: &[&str]| said(&run(words)).1.lines().count();
     assert!(
@@ -271,8 +249,8 @@ fn quiet_and_verbose_are_heard() {
 
 #[test]
 fn a_hyphen_is_standard_input() {
-    let folder = Folder::new("hyphen");
-    let disk = folder.write("disk.img", [0; 65536]);
+    let scratch = Scratch::new();
+    let disk = scratch.write("disk.img", [0; 65536]);
     let menu = MENU.as_bytes();
     let (code, output, _) = fed(&["lint", "-"], menu);
     assert_eq!(code, Some(1));
@@ -297,9 +275,9 @@ fn a_hyphen_is_standard_input() {
 
 #[test]
 fn odd_files_are_named_and_never_waited_for() {
-    let folder = Folder::new("odd");
-    let place = folder.0.to_str().expect("a plain name");
-    let disk = folder.write("disk.img", [0; 65536]);
+    let scratch = Scratch::new();
+    let place = &scratch.word(".");
+    let disk = scratch.write("disk.img", [0; 65536]);
     let menu_of_disk = |file: &str| format!("--menu={file}");
     // A folder.
     for words in [
@@ -346,7 +324,7 @@ fn odd_files_are_named_and_never_waited_for() {
         );
     }
     // A pipe with a name: as a menu it is read, as a disk it is none; nobody waits for its other end there.
-    let pipe = folder.node("pipe", "mkfifo", &[]).expect("mkfifo");
+    let pipe = node(&scratch, "pipe", "mkfifo", &[]).expect("mkfifo");
     let (code, _, errors) = said(&run(&["check", &pipe]));
     assert_eq!(code, Some(2));
     assert!(
@@ -386,7 +364,7 @@ fn odd_files_are_named_and_never_waited_for() {
         assert!(!kind.is_file(), "{words:?}");
     }
     // A block device that cannot be opened: number 0 belongs to nobody.
-    match folder.node("device", "mknod", &["b", "0", "0"]) {
+    match node(&scratch, "device", "mknod", &["b", "0", "0"]) {
         Some(device) => {
             let (code, output, errors) = said(&run(&["check", &device]));
             assert_eq!((code, output.as_str()), (Some(2), ""));
@@ -401,8 +379,8 @@ fn odd_files_are_named_and_never_waited_for() {
 
 #[test]
 fn names_need_not_be_text() {
-    let folder = Folder::new("names");
-    let name = |bytes: &[u8]| folder.0.join(OsStr::from_bytes(bytes));
+    let scratch = Scratch::new();
+    let name = |bytes: &[u8]| scratch.path(OsStr::from_bytes(bytes));
     let (menu, disk) = (name(b"men\xfc.lst"), name(b"dis\xff\x1b[31mk.img"));
     std::fs::write(&menu, MENU).expect("a file");
     std::fs::write(&disk, [0; 65536]).expect("a file");

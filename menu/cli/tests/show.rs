@@ -1,11 +1,13 @@
 //! `pvgrub show`, `man` and `completions`.
 
+mod scratch;
 mod session;
 
 use std::process::Command;
 
 use clap::CommandFactory;
 use pvgrub::Ending;
+use scratch::Scratch;
 use session::run;
 
 const MENU: &[u8] =
@@ -77,17 +79,16 @@ fn complaints(tool: &str, words: &[&str]) -> Option<String> {
 
 #[test]
 fn every_subcommand_has_a_sound_page() {
-    let folder = std::env::temp_dir().join(format!("pvgrub-man-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let scratch = Scratch::new();
     assert_eq!(
-        run(&["man", "--dir", folder.to_str().unwrap()], b"").ending,
+        run(&["man", "--dir", &scratch.word(".")], b"").ending,
         Ending::Clean
     );
     let command = pvgrub::Arguments::command();
     let names = command.get_subcommands().map(clap::Command::get_name);
     let names = names.map(|name| format!("pvgrub-{name}.1"));
     for name in names.chain(["pvgrub.1".to_owned()]) {
-        let path = folder.join(&name);
+        let path = scratch.path(&name);
         let page = std::fs::read_to_string(&path).expect("a page for each subcommand");
         assert!(page.contains(".TH "), "{name}");
         let path = path.to_str().unwrap();
@@ -100,11 +101,10 @@ fn every_subcommand_has_a_sound_page() {
             assert!(!said.contains("ERROR"), "{name}: {said}");
         }
     }
-    let pages = std::fs::read_dir(&folder).unwrap().count();
+    let pages = std::fs::read_dir(scratch.path(".")).unwrap().count();
     assert_eq!(pages, command.get_subcommands().count() + 1);
-    let page = std::fs::read_to_string(folder.join("pvgrub-show.1")).unwrap();
+    let page = std::fs::read_to_string(scratch.path("pvgrub-show.1")).unwrap();
     assert!(page.contains("jq"), "examples are in the page");
-    std::fs::remove_dir_all(&folder).unwrap();
     assert!(run(&["man"], b"").output.contains(".TH pvgrub 1"));
     let ran = run(&["man", "--dir", "/none/at/all"], b"");
     assert_eq!(ran.ending, Ending::Unreadable);
@@ -112,26 +112,22 @@ fn every_subcommand_has_a_sound_page() {
 
 #[test]
 fn shells_take_their_completions() {
-    let folder = std::env::temp_dir().join(format!("pvgrub-shells-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let scratch = Scratch::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell], b"").output;
         assert!(script.contains("show"), "{shell}");
-        let path = folder.join(shell);
-        std::fs::write(&path, &script).unwrap();
-        let path = path.to_str().unwrap();
+        let path = scratch.write(shell, &script);
         assert_eq!(
-            complaints(shell, &["-n", path]).unwrap_or_default(),
+            complaints(shell, &["-n", &path]).unwrap_or_default(),
             "",
             "{shell}"
         );
     }
     // And bash completes with it.
     let ask = "source \"$0\"; COMP_WORDS=(pvgrub check --b); COMP_CWORD=2; _pvgrub pvgrub --b check; echo ${COMPREPLY[@]}";
-    let script = folder.join("bash");
+    let script = scratch.path("bash");
     if let Ok(done) = Command::new("bash").args(["-c", ask]).arg(&script).output() {
         let said = String::from_utf8_lossy(&done.stdout);
         assert!(said.contains("--backing-files"), "{done:?}");
     }
-    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -4,40 +4,27 @@
 //! `cargo xtask test` also runs this program in dom0, whose kernel has Landlock, with `PVGRUB_WANTS_LANDLOCK` set: there a
 //! lack of it is a failure.
 
+mod scratch;
+
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
 use std::process::Command;
 
 use pvgrub::sandbox::{self, Landlock};
+use scratch::Scratch;
 
-/// A folder with files to be refused, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("pvgrub-walls-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder");
-        std::fs::write(path.join("open"), b"seen").expect("a file");
-        std::fs::write(path.join("closed"), b"unseen").expect("a file");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // it is in the system's folder for such things
-    }
+/// A folder with files to be refused.
+fn folder() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("open", "seen");
+    scratch.write("closed", "unseen");
+    scratch
 }
 
 /// Opens a file, puts up `walls`, reads on in that file, and returns what they are and the errors of opening, making,
 /// removing and starting something.
 fn behind<T: Send + 'static>(
-    folder: &Folder,
+    folder: &Scratch,
     walls: fn() -> Result<T, String>,
 ) -> (T, [Option<i32>; 4]) {
     let mut open = File::open(folder.path("open")).expect("a file");
@@ -69,7 +56,7 @@ const BY_SECCOMP: Option<i32> = Some(libc::EPERM);
 
 #[test]
 fn landlock_alone_refuses() {
-    let folder = Folder::new("landlock");
+    let folder = folder();
     let probe = std::thread::spawn(sandbox::landlock)
         .join()
         .expect("no panic");
@@ -89,14 +76,14 @@ fn landlock_alone_refuses() {
 
 #[test]
 fn seccomp_alone_refuses() {
-    let folder = Folder::new("seccomp");
+    let folder = folder();
     let ((), errors) = behind(&folder, sandbox::seccomp);
     assert_eq!(errors, [BY_SECCOMP; 4]);
 }
 
 #[test]
 fn behind_both_nothing_can_be_opened_written_or_started() {
-    let folder = Folder::new("both");
+    let folder = folder();
     let (_, errors) = behind(&folder, sandbox::enter);
     assert_eq!(errors, [BY_SECCOMP; 4]);
     let mut writable = File::create(folder.path("written")).expect("a file");

@@ -6,40 +6,11 @@
 #[expect(dead_code, reason = "these tests use a part of it")]
 pub(crate) mod builder;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+pub(crate) use super::scratch::Scratch;
 use builder::{Elf, note};
-
-/// A folder for one test, removed at its end.
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("pvgrub-test-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder for the test");
-        Self(path)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// The path as the command line has it.
-    pub(crate) fn word(&self, name: &str) -> String {
-        self.path(name).to_str().expect("a plain path").to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A kernel of 64 bits, shaped like Linux.
 pub(crate) fn kernel() -> Vec<u8> {
@@ -79,14 +50,14 @@ pub(crate) fn disk(
     files: &[(&str, &[u8])],
 ) -> String {
     const MIB: usize = 1 << 20;
-    let folder = scratch.path(&format!("{name}.files"));
+    let folder = scratch.path(format!("{name}.files"));
     std::fs::create_dir_all(&folder).expect("a folder");
     for (file, bytes) in files {
         let path = folder.join(file.trim_start_matches('/'));
         std::fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder");
         std::fs::write(path, bytes).expect("a file");
     }
-    let part = scratch.path(&format!("{name}.part"));
+    let part = scratch.path(format!("{name}.part"));
     make_ext4(&folder, &part);
     let image = scratch.path(name);
     let bytes = std::fs::read(&part).expect("what mke2fs wrote");

@@ -17,11 +17,6 @@ fn root(scratch: &Scratch) -> Vec<u8> {
     std::fs::read(disk(scratch, "root.img", Layout::Whole, files)).expect("the file system")
 }
 
-fn write(scratch: &Scratch, name: &str, bytes: &[u8]) -> String {
-    std::fs::write(scratch.path(name), bytes).expect("a disk");
-    scratch.word(name)
-}
-
 #[test]
 fn logical_volumes_are_listed_with_what_is_missing() {
     let scratch = Scratch::new();
@@ -41,8 +36,8 @@ fn logical_volumes_are_listed_with_what_is_missing() {
     );
     let mut first = physical(len_of(extents), A, Some(&text));
     first[PE_START * 512..][..root.len()].copy_from_slice(&root);
-    let first = write(&scratch, "a.img", &first);
-    let second = write(&scratch, "b.img", &physical(len_of(4), B, Some(&text)));
+    let first = scratch.write("a.img", &first);
+    let second = scratch.write("b.img", physical(len_of(4), B, Some(&text)));
     let extra = "--extra=(lvm/vg-root)/boot/grub/menu.lst";
     let (ending, report) = check(&[&first, &second, extra]);
     assert_eq!(ending, Ending::Clean, "{report:#}");
@@ -82,7 +77,7 @@ fn arrays_are_listed_whole_degraded_and_in_parts() {
         md.used = root.len() as u64;
         change(&mut md);
         let name = format!("{role}-{}-{}.img", md.level, md.features);
-        write(&scratch, &name, &md.member(root.len() + (1 << 20), &root))
+        scratch.write(&name, md.member(root.len() + (1 << 20), &root))
     };
     let (first, second) = (member(0, &|_| ()), member(1, &|_| ()));
     let extra = "--extra=(md/root)/boot/grub/menu.lst";

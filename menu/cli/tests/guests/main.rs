@@ -10,5 +10,7 @@ mod images;
 mod logical;
 mod network;
 mod sandbox;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 #[path = "../session/mod.rs"]
 mod session;

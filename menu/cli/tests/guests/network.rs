@@ -6,6 +6,12 @@ use super::session::run;
 use pvgrub::Ending;
 use serde_json::Value;
 
+/// A guest's disk with a kernel and no menu.
+fn guest(scratch: &Scratch) -> String {
+    let files: &[(&str, &[u8])] = &[("vmlinuz", &kernel())];
+    disk(scratch, "guest.img", Layout::Partition, files)
+}
+
 /// Runs `check` for people, with this menu in the guest's place.
 fn said(guest: &str, menu: &str) -> String {
     run(&["check", "--menu=-", guest], menu.as_bytes()).output
@@ -14,12 +20,7 @@ fn said(guest: &str, menu: &str) -> String {
 #[test]
 fn what_needs_the_network_is_not_judged() {
     let scratch = Scratch::new();
-    let guest = disk(
-        &scratch,
-        "guest.img",
-        Layout::Partition,
-        &[("vmlinuz", &kernel())],
-    );
+    let guest = guest(&scratch);
     for (commands, needed) in [
         ("kernel (nd)/vmlinuz", "(nd)/vmlinuz"),
         ("root (nd)\nkernel /vmlinuz", "(nd)"),
@@ -71,12 +72,7 @@ fn what_needs_the_network_is_not_judged() {
 #[test]
 fn what_is_behind_the_network_is_told() {
     let scratch = Scratch::new();
-    let guest = disk(
-        &scratch,
-        "guest.img",
-        Layout::Partition,
-        &[("vmlinuz", &kernel())],
-    );
+    let guest = guest(&scratch);
     let menu =
         "timeout 1\nfallback 1\ntitle Net\nkernel (nd)/vmlinuz\ntitle Disk\nkernel /vmlinuz\n";
     let (ending, report) = check_with(&[&guest, "--menu=-"], menu.as_bytes());
