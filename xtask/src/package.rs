@@ -28,23 +28,11 @@ const PAGES: &str = "share/man/man1";
 /// # Errors
 /// When it does not build, or the folder cannot be written.
 pub(crate) fn package() -> Result<()> {
-    let root = workspace::root();
-    let target = root.join("target/pvgrub");
-    run(Command::new("cargo")
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--package",
-            "pvgrub",
-            "--target-dir",
-        ])
-        .arg(&target)
-        .current_dir(&root))?;
+    let built = build()?;
     let prefix = fresh_folder(&workspace::dist().join("pvgrub"))?;
     let program = prefix.join("bin/pvgrub");
     std::fs::create_dir_all(prefix.join("bin"))?;
-    std::fs::copy(target.join("release/pvgrub"), &program)?;
+    std::fs::copy(built, &program)?;
     let files = write_share(&prefix)?;
     // What was built starts.
     let version = output(Command::new(&program).arg("--version"))?;
@@ -57,6 +45,21 @@ pub(crate) fn package() -> Result<()> {
         prefix.display(),
     );
     Ok(())
+}
+
+/// Builds the program as `cargo install` does, and returns where it is.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build() -> Result<PathBuf> {
+    let root = workspace::root();
+    let target = root.join("target/pvgrub");
+    run(Command::new("cargo")
+        .args(["build", "--locked", "--release", "--package", "pvgrub"])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(&root))?;
+    Ok(target.join("release/pvgrub"))
 }
 
 /// Writes pages and completions below `prefix`, and returns the files.

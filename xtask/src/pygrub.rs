@@ -138,31 +138,19 @@ const DISKS: &[(&str, Make)] = &[
         Ok(disk::join(Table::Mbr, &[part], 512, &folder.join("disk.img"))?.path)
     }),
     ("grub.cfg alone", |bed, kernels, folder| {
-        let config: &[u8] = b"set timeout=1\nmenuentry 'A' {\n  set root='hd0,msdos1'\n  linux /vmlinuz root=/dev/xvda1 ro\n  initrd /initrd\n}\n";
-        let files = [
-            ("boot/grub/grub.cfg", config),
-            ("vmlinuz", &kernels.bits_64),
-            ("initrd", INITRD),
-        ];
+        let config = b"set timeout=1\nmenuentry 'A' {\n  set root='hd0,msdos1'\n  linux /vmlinuz root=/dev/xvda1 ro\n  initrd /initrd\n}\n";
+        let files = with_config("boot/grub/grub.cfg", config, &kernels.bits_64);
         on_ext4(bed, folder, &files)
     }),
     ("BLS entries alone", |bed, kernels, folder| {
-        let entry: &[u8] =
+        let entry =
             b"title A\nversion 6.1\nlinux /vmlinuz\ninitrd /initrd\noptions root=/dev/xvda1 ro\n";
-        let files = [
-            ("boot/loader/entries/a.conf", entry),
-            ("vmlinuz", &kernels.bits_64),
-            ("initrd", INITRD),
-        ];
+        let files = with_config("boot/loader/entries/a.conf", entry, &kernels.bits_64);
         on_ext4(bed, folder, &files)
     }),
     ("extlinux.conf alone", |bed, kernels, folder| {
-        let config: &[u8] = b"default a\ntimeout 10\nlabel a\n  menu label A\n  kernel /vmlinuz\n  initrd /initrd\n  append root=/dev/xvda1 ro\n";
-        let files = [
-            ("boot/extlinux/extlinux.conf", config),
-            ("vmlinuz", &kernels.bits_64),
-            ("initrd", INITRD),
-        ];
+        let config = b"default a\ntimeout 10\nlabel a\n  menu label A\n  kernel /vmlinuz\n  initrd /initrd\n  append root=/dev/xvda1 ro\n";
+        let files = with_config("boot/extlinux/extlinux.conf", config, &kernels.bits_64);
         on_ext4(bed, folder, &files)
     }),
 ];
@@ -177,11 +165,12 @@ const NO_ROOT: &[u8] = b"timeout 1\ntitle A\nkernel /vmlinuz ro\ninitrd /initrd\
 const INITRD: &[u8] = &[7; 5000];
 
 fn with_menu<'a>(menu: &'a [u8], kernel: &'a [u8]) -> Vec<File<'a>> {
-    vec![
-        ("boot/grub/menu.lst", menu),
-        ("vmlinuz", kernel),
-        ("initrd", INITRD),
-    ]
+    with_config("boot/grub/menu.lst", menu, kernel)
+}
+
+/// A loader's configuration, a kernel and an initrd.
+fn with_config<'a>(path: &'static str, config: &'a [u8], kernel: &'a [u8]) -> Vec<File<'a>> {
+    vec![(path, config), ("vmlinuz", kernel), ("initrd", INITRD)]
 }
 
 fn written(folder: &Path, files: &[File<'_>]) -> Result<PathBuf> {
@@ -267,7 +256,7 @@ pub(crate) fn compare() -> Result<()> {
         bits_32: kernel(Entry::Pv, Width::Bits32, "hello-32")?,
         pvh_only: kernel(Entry::PvhOnly, Width::Bits64, "hello-pvh")?,
     };
-    let pygrub = Pygrub::of(&bed, &folder)?;
+    let pygrub = Pygrub::find(&bed, &folder, |python| Command::new(python))?;
     let mut table = String::from(
         "| the guest's disk | `pygrub -l` | pygrub as xl starts it | `pvgrub check` |\n| --- | --- | --- | --- |\n",
     );
@@ -278,8 +267,8 @@ pub(crate) fn compare() -> Result<()> {
             .contains("LVM")
             .then_some("(lvm/vg-root)/boot/grub/menu.lst");
         let cells = [
-            pygrub.list(&disk)?,
-            pygrub.start(&disk)?,
+            listed(&run(pygrub.list(&disk))?),
+            started(&run(pygrub.start(&disk))?),
             check(&disk, extra)?,
         ];
         table.push_str(&format!("| {about} | {} |\n", cells.join(" | ")));
@@ -296,73 +285,95 @@ pub(crate) fn compare() -> Result<()> {
     Ok(())
 }
 
-/// The bed's pygrub.
-struct Pygrub {
+/// Debian's pygrub, run by Debian's Python.
+pub(crate) struct Pygrub {
     script: PathBuf,
     libraries: PathBuf,
+    /// Where Python keeps what it compiled, as an installed package has it.
+    bytecode: PathBuf,
     copies: PathBuf,
+    starter: fn(&Path) -> Command,
 }
 
 impl Pygrub {
-    fn of(bed: &Bed, folder: &Path) -> Result<Self> {
+    /// The bed's. `starter` makes a command of Python; what is written goes below `folder`.
+    ///
+    /// # Errors
+    /// When the bed has none.
+    pub(crate) fn find(bed: &Bed, folder: &Path, starter: fn(&Path) -> Command) -> Result<Self> {
         let script = bed.file("/bin/pygrub")?;
-        let home = script
-            .ancestors()
-            .nth(2)
-            .context(|| "pygrub is in no folder")?;
-        let copies = folder.join("copies");
-        std::fs::create_dir_all(&copies)?;
+        let home = script.ancestors().nth(2);
+        let home = home.context(|| "pygrub is in no folder")?;
         Ok(Self {
             libraries: home.join("lib/x86_64-linux-gnu"),
+            bytecode: folder.join("bytecode"),
+            copies: disk::fresh_folder(&folder.join("copies"))?,
             script,
-            copies,
+            starter,
         })
     }
 
-    fn run(&self, words: &[&str], disk: &Path) -> Result<Output> {
-        let mut command = Command::new("python3");
-        command.arg(&self.script).args(words).arg(disk);
-        command.env("LD_LIBRARY_PATH", &self.libraries);
+    fn command(&self) -> Command {
+        // The one that Debian's script names, whatever else is in the path.
+        let mut command = (self.starter)(Path::new("/usr/bin/python3"));
         command
-            .output()
-            .context(|| "cannot run python3, which pygrub needs")
+            .arg(&self.script)
+            .env("LD_LIBRARY_PATH", &self.libraries)
+            .env_remove("PYTHONDONTWRITEBYTECODE")
+            .env("PYTHONPYCACHEPREFIX", &self.bytecode);
+        command
     }
 
-    /// What `-l` lists.
-    fn list(&self, disk: &Path) -> Result<String> {
-        let done = self.run(&["-l"], disk)?;
-        let text = String::from_utf8_lossy(&done.stdout).into_owned();
-        let titles: Vec<String> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("title: "))
-            .map(code)
-            .collect();
-        Ok(match (titles.as_slice(), done.status.success()) {
-            ([], true) => "lists nothing".to_owned(),
-            (titles, true) => format!("lists {}", titles.join(", ")),
-            ([], false) => error(&done),
-            (titles, false) => format!("lists {}, then {}", titles.join(", "), error(&done)),
-        })
+    /// `pygrub -l`, which lists the menu of `disk`.
+    pub(crate) fn list(&self, disk: &Path) -> Command {
+        let mut command = self.command();
+        command.arg("-l").arg(disk);
+        command
     }
 
-    /// What it would have xl start.
-    fn start(&self, disk: &Path) -> Result<String> {
+    /// pygrub as xl starts it: it copies kernel and initrd out of `disk`.
+    pub(crate) fn start(&self, disk: &Path) -> Command {
+        let mut command = self.command();
         let folder = format!("--output-directory={}", self.copies.display());
-        let really = self.run(&["-q", &folder], disk)?;
-        if !really.status.success() {
-            return Ok(error(&really));
-        }
-        let text = String::from_utf8_lossy(&really.stdout).into_owned();
-        let line = text
-            .split_once("(args '")
-            .and_then(|(_, rest)| rest.rsplit_once("')"));
-        // As Python writes it.
-        Ok(
-            match line.map(|(line, _)| line.trim().replace("\\\\", "\\")) {
-                Some(line) if !line.is_empty() => format!("starts a kernel with {}", code(&line)),
-                _ => "starts a kernel without a command line".to_owned(),
-            },
-        )
+        command.args(["-q", &folder]).arg(disk);
+        command
+    }
+}
+
+fn run(mut pygrub: Command) -> Result<Output> {
+    let done = pygrub.output();
+    done.context(|| "cannot run /usr/bin/python3, which pygrub needs")
+}
+
+/// What `pygrub -l` lists.
+fn listed(done: &Output) -> String {
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let titles: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("title: "))
+        .map(code)
+        .collect();
+    match (titles.as_slice(), done.status.success()) {
+        ([], true) => "lists nothing".to_owned(),
+        (titles, true) => format!("lists {}", titles.join(", ")),
+        ([], false) => error(done),
+        (titles, false) => format!("lists {}, then {}", titles.join(", "), error(done)),
+    }
+}
+
+/// What pygrub would have xl start.
+fn started(done: &Output) -> String {
+    if !done.status.success() {
+        return error(done);
+    }
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let line = text
+        .split_once("(args '")
+        .and_then(|(_, rest)| rest.rsplit_once("')"));
+    // As Python writes it.
+    match line.map(|(line, _)| line.trim().replace("\\\\", "\\")) {
+        Some(line) if !line.is_empty() => format!("starts a kernel with {}", code(&line)),
+        _ => "starts a kernel without a command line".to_owned(),
     }
 }
 

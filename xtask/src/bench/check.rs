@@ -5,13 +5,14 @@
 //! distributions pack their kernels.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::report::{Goal, Report, median_seconds};
-use super::stopwatch::{clocked, processor_time, pvgrub};
+use super::stopwatch::{clocked, processor_time};
 use crate::bed::Bed;
-use crate::problem::{Context, Result};
+use crate::package;
+use crate::problem::Result;
+use crate::pygrub::Pygrub;
 use crate::scenarios::packing::{self, Packing};
 use crate::xen::disk::{self, DiskImage, FileSystem, Table};
 use crate::xen::ramdisk::{self, Recipe};
@@ -60,8 +61,8 @@ const DISKS: &[(&str, Origin)] = &[
 /// # Errors
 /// When pvgrub does not build, or the bed has no pygrub that runs here.
 pub(super) fn measure(bed: &Bed, folder: &Path, rounds: usize) -> Result<usize> {
-    let pvgrub = pvgrub()?;
-    let pygrub = Pygrub::find(bed, folder)?;
+    let pvgrub = package::build()?;
+    let pygrub = Pygrub::find(bed, folder, clocked)?;
     let recipe = |payload_bytes| Recipe {
         payload_bytes,
         ..Recipe::default()
@@ -81,8 +82,8 @@ pub(super) fn measure(bed: &Bed, folder: &Path, rounds: usize) -> Result<usize> 
         let mut times: [Vec<Duration>; 4] = Default::default();
         for round in 0..=rounds {
             let turns = [
-                pygrub.list(&disk),
-                pygrub.copy(&disk),
+                pygrub.list(&disk.path),
+                pygrub.start(&disk.path),
                 check(&["--quick"]),
                 check(&[]),
             ];
@@ -114,53 +115,6 @@ pub(super) fn measure(bed: &Bed, folder: &Path, rounds: usize) -> Result<usize> 
     }
     println!("\n{}", report.table());
     Ok(report.missed())
-}
-
-/// Debian's pygrub, run by Debian's Python.
-struct Pygrub {
-    script: std::path::PathBuf,
-    libraries: std::path::PathBuf,
-    /// Where Python keeps what it compiled, as an installed package has it.
-    bytecode: std::path::PathBuf,
-    copies: std::path::PathBuf,
-}
-
-impl Pygrub {
-    fn find(bed: &Bed, folder: &Path) -> Result<Self> {
-        let script = bed.file("/bin/pygrub")?;
-        let home = script.ancestors().nth(2);
-        let home = home.context(|| "pygrub is in no folder")?;
-        Ok(Self {
-            libraries: home.join("lib/x86_64-linux-gnu"),
-            bytecode: folder.join("bytecode"),
-            copies: disk::fresh_folder(&folder.join("copies"))?,
-            script,
-        })
-    }
-
-    fn command(&self) -> Command {
-        // The one that Debian's script names, whatever else is in the path.
-        let mut command = clocked(Path::new("/usr/bin/python3"));
-        command
-            .arg(&self.script)
-            .env("LD_LIBRARY_PATH", &self.libraries)
-            .env_remove("PYTHONDONTWRITEBYTECODE")
-            .env("PYTHONPYCACHEPREFIX", &self.bytecode);
-        command
-    }
-
-    fn list(&self, disk: &DiskImage) -> Command {
-        let mut command = self.command();
-        command.arg("-l").arg(&disk.path);
-        command
-    }
-
-    fn copy(&self, disk: &DiskImage) -> Command {
-        let mut command = self.command();
-        let folder = format!("--output-directory={}", self.copies.display());
-        command.args(["-q", &folder]).arg(&disk.path);
-        command
-    }
 }
 
 /// Makes a disk as Debian 12 makes one, and says how many bytes its kernel has.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use pv_grub_tests::large_menus::KINDS;
 
 use super::report::{Goal, Report, median_seconds};
-use super::stopwatch::{clocked, processor_time, pvgrub};
+use super::stopwatch::{clocked, processor_time};
+use crate::package;
 use crate::problem::Result;
 use crate::workspace;
 use crate::xen::disk::fresh_folder;
@@ -24,7 +25,7 @@ const FILES: usize = 10_000;
 /// # Errors
 /// When pvgrub does not build, or a menu cannot be written.
 pub(super) fn measure(folder: &Path, rounds: usize) -> Result<usize> {
-    let pvgrub = pvgrub()?;
+    let pvgrub = package::build()?;
     let lint = |files: &[PathBuf]| {
         let mut command = clocked(&pvgrub);
         command.args(["lint", "--no-config"]).args(files);

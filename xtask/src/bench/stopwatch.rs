@@ -1,34 +1,16 @@
-//! The processor's time of programs on the host, `pvgrub` among them.
+//! The processor's time of programs on the host.
 //!
 //! It says the same on a busy machine as on an idle one, nearly; and it counts all processes that a program waits for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::command::{output, shown};
+use crate::command::shown;
 use crate::problem::{Context, Problem, Result};
-use crate::workspace;
 
 /// Runs its arguments and says at the end how long that took: seconds in the program, and in the system for it.
 const TIMED: &str = "TIMEFORMAT='%U %S'; time \"$@\"";
-
-/// The program of this workspace, built as `cargo install` builds it.
-///
-/// # Errors
-/// When it does not build.
-pub(super) fn pvgrub() -> Result<PathBuf> {
-    let target = workspace::root().join("target/pvgrub");
-    println!("building pvgrub");
-    output(
-        Command::new("cargo")
-            .args(["build", "--locked", "--release", "--package", "pvgrub"])
-            .arg("--target-dir")
-            .arg(&target)
-            .current_dir(workspace::root()),
-    )?;
-    Ok(target.join("release/pvgrub"))
-}
 
 /// `program` with the clock around it, for [`processor_time`].
 pub(super) fn clocked(program: &Path) -> Command {
