@@ -138,16 +138,17 @@ impl Stage {
     /// # Errors
     /// When there is no such module, or dom0's kernel refuses it.
     pub(crate) fn load_modules(&self, wanted: &[&str]) -> Result<()> {
+        let mut line = "set -e".to_owned();
         for file in KernelModules::open(&self.bed.debian12.modules)?.in_order(wanted)? {
             let name = file.file_stem().and_then(|name| name.to_str());
             let name = name.context(|| "a module without a name")?;
             let path = self.share(&file)?;
             // Another scenario may be loading it.
-            self.dom0.run(&format!(
-                "[ -d /sys/module/{name} ] || insmod {path} || [ -d /sys/module/{name} ]"
-            ))?;
+            line.push_str(&format!(
+                "; [ -d /sys/module/{name} ] || insmod {path} || [ -d /sys/module/{name} ]"
+            ));
         }
-        Ok(())
+        self.dom0.run(&line).map(drop)
     }
 
     /// What dom0 wrote to the shared file `name`.

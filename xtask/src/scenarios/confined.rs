@@ -94,7 +94,7 @@ fn in_dom0(stage: &mut Stage) -> Outcome {
 fn make_root(stage: &Stage, pvgrub: &Path, walls: &Path) -> Result<String> {
     let root = "/run/pvgrub-in-dom0";
     let mut line = format!(
-        "set -e; for f in proc dev share run; do mkdir -p {root}/$f; mount --bind /$f {root}/$f; done; umount {root}/run; "
+        "set -e; mkdir -p {root}/run; for f in proc dev share; do mkdir {root}/$f; mount --bind /$f {root}/$f; done; "
     );
     let mut copy = |file: &Path, to: &str| -> Result<()> {
         let shared = stage.share(file)?;
